@@ -1,0 +1,42 @@
+"""`siked eval`: free, forced and oracle accuracy and strategy histogram of a student on any problems."""
+
+import argparse
+import json
+import sys
+
+SUMMARY = "free, forced and oracle accuracy of a student"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL")
+    parser.add_argument("--data", required=True, metavar="FILE_OR_HUB_NAME")
+    parser.add_argument("--prompts", help="`default`, `world` or a YAML file (default: the run's, else `default`)")
+    parser.add_argument("--limit", type=int, metavar="N", help="at most this many problems")
+    parser.add_argument("--max-new-tokens", type=int, default=1024, metavar="N", help="tokens per completion")
+    parser.add_argument("--gpus", type=float, default=0.0, help="GPUs for the engine (default: 0, the CPU build)")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def execute(options: argparse.Namespace) -> int:
+    from siked_ray.driver.standalone_evaluation import evaluate_model
+    from siked_ray.report.progress import ScreenProgress
+
+    with ScreenProgress() as progress:
+        metrics = evaluate_model(
+            options.model,
+            options.data,
+            prompts=options.prompts,
+            limit=options.limit,
+            max_new_tokens=options.max_new_tokens,
+            num_gpus=options.gpus,
+            show=progress.show,
+        )
+    if options.json:
+        json.dump(metrics, sys.stdout, indent=2)
+        print()
+        return 0
+    print(f"problems {metrics['num_problems']:,}\nfree     {metrics['free']:.1%}\noracle   {metrics['oracle']:.1%}")
+    for name, accuracy in metrics["forced"].items():
+        share = metrics["strategy_histogram"][name]
+        print(f"{name:<8} {accuracy:.1%} forced, chosen for {share:.1%}")
+    return 0

@@ -1,0 +1,16 @@
+"""Problems and existing rationales: from files, the Hugging Face Hub and the embedded world."""
+
+from siked_ray.data.annotations import AnnotatedRationale, annotated_rationales, existing_rationales
+from siked_ray.data.golds import ExclusionReason
+from siked_ray.data.problems import Exclusion, ProblemSet, load_problems, split_problems
+
+__all__ = [
+    "AnnotatedRationale",
+    "Exclusion",
+    "ExclusionReason",
+    "ProblemSet",
+    "annotated_rationales",
+    "existing_rationales",
+    "load_problems",
+    "split_problems",
+]

@@ -1,0 +1,43 @@
+"""Columns of the Parquet tables in a run directory."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_COLUMNS: dict[str, dict[str, str]] = {
+    "problems": dict.fromkeys(("problem_id", "dataset", "split", "question", "answer"), "string"),
+    "excluded": dict.fromkeys(("dataset", "question", "answer", "reason"), "string"),
+    "rollouts": {
+        "request_id": "string",
+        "problem_id": "string",
+        "requested": "string",
+        "strategy": "string",
+        "sample_index": "int32",
+        "seed": "int64",
+        "prompt": "string",
+        "completion": "string",
+        "num_tokens": "int32",
+        "verdict": "string",
+        "predicted": "string",
+        "reason": "string",
+        "model": "string",
+        "engine": "string",
+    },
+    "quarantine": dict.fromkeys(("stage", "problem_id", "strategy", "reason"), "string"),
+    "mixture": dict.fromkeys(("problem_id", "strategy", "source", "prompt", "response", "request_id"), "string"),
+}
+
+
+def table(kind: str, rows: Sequence[Any]) -> "pa.Table":
+    """Rows (mappings or dataclasses) as a table with the columns of its kind, in their order."""
+    import pyarrow as pa
+
+    types = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64()}
+    columns = _COLUMNS[kind]
+    records = [row if isinstance(row, dict) else asdict(row) for row in rows]
+    return pa.table(
+        {name: pa.array([record[name] for record in records], types[kind]) for name, kind in columns.items()}
+    )

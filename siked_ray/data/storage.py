@@ -1,0 +1,117 @@
+"""Files of a run on any file system that pyarrow knows: local folders, NFS, `s3://…`.
+
+A file appears whole or not at all: local files are written beside their place and renamed, object stores
+put an object in one request.
+"""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from siked_ray.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Storage:
+    """A directory `root`; all paths are relative to it. Picklable, so that workers can write for themselves."""
+
+    def __init__(self, root: str) -> None:
+        self.root = root if "://" in root else os.path.abspath(root)
+
+    @property
+    def is_local(self) -> bool:
+        """True when the files can be opened by path on this machine."""
+        return "://" not in self.root or self.root.startswith("file://")
+
+    def path(self, name: str) -> str:
+        """Full path or URI of a file, as Ray Data and pyarrow take it."""
+        return f"{self.root.rstrip('/')}/{name}"
+
+    def exists(self, name: str) -> bool:
+        from pyarrow.fs import FileType
+
+        filesystem, path = self._locate(name)
+        return filesystem.get_file_info(path).type != FileType.NotFound
+
+    def files(self, folder: str, suffix: str = "") -> list[str]:
+        """Names (relative to the root) of the files directly in a folder, sorted; empty without the folder."""
+        from pyarrow.fs import FileSelector, FileType
+
+        filesystem, path = self._locate(folder)
+        infos = filesystem.get_file_info(FileSelector(path, allow_not_found=True))
+        names = (info.base_name for info in infos if info.type == FileType.File)
+        return sorted(f"{folder}/{name}" for name in names if name.endswith(suffix) and not name.startswith("."))
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        filesystem, path = self._locate(name)
+        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+        target = f"{path.rpartition('/')[0]}/.{uuid.uuid4().hex}" if self.is_local else path
+        with filesystem.open_output_stream(target) as stream:
+            stream.write(content)
+        if target != path:
+            os.replace(target, path)
+
+    def read_bytes(self, name: str) -> bytes:
+        filesystem, path = self._locate(name)
+        try:
+            with filesystem.open_input_stream(path) as stream:
+                return stream.read()
+        except FileNotFoundError:
+            raise DataError(f"There is no {self.path(name)}.") from None
+
+    def write_text(self, name: str, text: str) -> None:
+        self.write_bytes(name, text.encode())
+
+    def read_text(self, name: str) -> str:
+        return self.read_bytes(name).decode()
+
+    def write_json(self, name: str, value: Any) -> None:
+        self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        return json.loads(self.read_bytes(name))
+
+    def write_parquet(self, name: str, table: "pa.Table") -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        buffer = pa.BufferOutputStream()
+        pq.write_table(table, buffer, compression="zstd")
+        self.write_bytes(name, buffer.getvalue())
+
+    def read_parquet(self, names: str | Iterable[str], columns: "list[str] | None" = None) -> "pa.Table":
+        """The tables of one or several files, one after the other."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        names = [names] if isinstance(names, str) else names
+        tables = [pq.read_table(pa.BufferReader(self.read_bytes(name)), columns=columns) for name in names]
+        return pa.concat_tables(tables)
+
+    def upload_folder(self, source: Path, folder: str) -> None:
+        """Copy a local folder; on local storage the folder appears whole, replacing one of that name."""
+        from pyarrow.fs import LocalFileSystem, copy_files
+
+        if not self.is_local:
+            filesystem, path = self._locate(folder)
+            copy_files(str(source), path, source_filesystem=LocalFileSystem(), destination_filesystem=filesystem)
+            return
+        target = Path(self.path(folder))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
+        shutil.copytree(source, beside)
+        if target.exists():
+            shutil.rmtree(target)
+        beside.rename(target)
+
+    def _locate(self, name: str) -> tuple[Any, str]:
+        from pyarrow.fs import FileSystem
+
+        filesystem, path = FileSystem.from_uri(self.path(name))
+        return filesystem, path

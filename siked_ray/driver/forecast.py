@@ -1,0 +1,83 @@
+"""What a run would do, counted before it starts: requests, steps, placement, tokens; upper bounds."""
+
+import math
+from collections.abc import Mapping
+
+from siked_ray.config import Config
+from siked_ray.core.prompts import student_prompt, student_response, teacher_prompt
+from siked_ray.driver.placement import cpus_wanted, gpus_wanted, prompt_templates
+from siked_ray.driver.preflight import Checked
+
+_UNKNOWN = "unknown (the data set is on the Hub, which cannot be reached from here)"
+
+
+def first_prompts(config: Config, checked: Checked) -> Mapping[str, str]:
+    """The rendered prompts of the first training problem, by title."""
+    templates = prompt_templates(config)
+    question = checked.train[0].question if checked.train else "…"
+    prompts = {}
+    if config.teacher.source == "vllm":
+        for strategy in config.strategy_records():
+            prompts[f"teacher's prompt · {strategy.name}"] = teacher_prompt(templates, strategy, question)
+    prompts["student's prompt"] = student_prompt(templates, question)
+    prompts["student's response"] = student_response(config.strategies[0], "…")
+    return prompts
+
+
+def forecast(config: Config, checked: Checked) -> Mapping[str, str]:
+    """Figures by name, as text. Completions and tokens are upper bounds: sampling stops at the first correct one."""
+    lines = _data_lines(checked)
+    lines |= {f"{role} model": f"{facts.name}{_remark(facts.note)}" for role, facts in checked.models.items()}
+    lines |= _work_lines(config, checked) if checked.train else {"requests and steps": _UNKNOWN}
+    return lines | _placement_lines(config)
+
+
+def _data_lines(checked: Checked) -> dict[str, str]:
+    if not checked.train:
+        return {"problems": _UNKNOWN}
+    lines = {
+        "training problems": f"{len(checked.train):,}",
+        "held-out problems": f"{len(checked.validation):,}",
+    }
+    lines |= {f"test problems · {name}": f"{len(problems):,}" for name, problems in checked.tests.items()}
+    if checked.excluded:
+        lines["records left out"] = f"{len(checked.excluded):,} (problems/excluded.parquet will say why)"
+    return lines
+
+
+def _work_lines(config: Config, checked: Checked) -> dict[str, str]:
+    generation, training = config.generation, config.training
+    num_iterations = config.iterations.max + 1
+    requests = len(checked.train) * len(config.strategies)
+    num_passes = num_iterations if config.teacher.source == "vllm" else num_iterations - 1
+    completions = requests * generation.num_samples * num_passes
+    problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
+    evaluations = len(problems) * (len(config.strategies) + 1) * num_iterations
+    rows_per_step = training.micro_batch_size * training.gradient_accumulation * training.num_workers
+    steps = math.ceil(requests * training.epochs / rows_per_step)
+    return {
+        "iterations": f"0 to {config.iterations.max} at most",
+        "requests per sampling stage": f"{requests:,} (problem, strategy) rows, up to {generation.num_samples} samples",
+        "completions, sampling": f"{completions:,} at most",
+        "completions, evaluation": f"{evaluations:,} at most",
+        "generated tokens": (
+            f"{completions * generation.max_new_tokens + evaluations * config.evaluation.max_new_tokens:,} at most"
+        ),
+        "optimizer steps per iteration": f"{steps:,} at most, of {rows_per_step} rows of {training.max_seq_len}",
+    }
+
+
+def _placement_lines(config: Config) -> dict[str, str]:
+    engine, training = config.engine, config.training
+    return {
+        "engines": f"{engine.num_engines} x ({engine.cpus_per_engine:g} CPU, {engine.gpus_per_engine:g} GPU)",
+        "training workers": (
+            f"{training.num_workers} x ({training.cpus_per_worker:g} CPU, {training.gpus_per_worker:g} GPU), "
+            f"ZeRO {training.zero_stage}"
+        ),
+        "side by side they want": f"{cpus_wanted(config):g} CPU, {gpus_wanted(config):g} GPU (else they take turns)",
+    }
+
+
+def _remark(note: str) -> str:
+    return f" ({note})" if note else ""

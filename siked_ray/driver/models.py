@@ -1,0 +1,91 @@
+"""What can be known of a model before it is loaded: its context, its tokenizer, whether it can serve."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from siked_ray.config import Config
+from siked_ray.core.prompts import student_prompt, teacher_prompt
+from siked_ray.data.encoding import encode_prompt, load_tokenizer
+from siked_ray.driver.placement import prompt_templates
+from siked_ray.errors import ModelError
+
+WORLD = "world:"
+#: Longest and shortest questions, by characters, of which the prompts are measured in tokens.
+_NUM_MEASURED = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFacts:
+    """`known` is False for a model that is yet to be made or cannot be reached; then there is no tokenizer."""
+
+    name: str
+    known: bool
+    context: int | None = None
+    tokenizer: Any = None
+    note: str = ""
+
+
+def inspect_model(name: str, role: str, config: Config, *, offline_is_fine: bool = False) -> ModelFacts:
+    """Look at configuration and tokenizer of a directory or Hub name; raises ModelError when it cannot serve."""
+    if name.startswith(WORLD):
+        return ModelFacts(name=name, known=False, note="made by this project's trainer, from scratch")
+    if Path(name).exists() and not (Path(name) / "config.json").is_file():
+        raise ModelError(f"{role}.model: {name} is no model directory, it has no config.json.")
+    if not Path(name).exists() and name.startswith(("/", ".", "~")):
+        raise ModelError(f"{role}.model: there is no directory {name}.")
+    try:
+        return _facts(name, role, config.trust_remote_code)
+    except ModelError:
+        raise
+    except Exception as error:
+        if offline_is_fine and not Path(name).exists():
+            return ModelFacts(name=name, known=False, note="on the Hub, which cannot be reached from here")
+        raise ModelError(_why_not(name, role, error)) from None
+
+
+def _facts(name: str, role: str, trust_remote_code: bool) -> ModelFacts:
+    from transformers import AutoConfig
+
+    settings = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code).get_text_config()
+    tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            f"{role}.model: {name} has no end-of-sequence token, so it could never learn to stop; set eos_token in its "
+            "tokenizer_config.json."
+        )
+    if len(tokenizer) > settings.vocab_size:
+        raise ModelError(
+            f"{role}.model: {name} has {len(tokenizer)} tokens in its tokenizer and {settings.vocab_size} in the "
+            "model; tokenizer and model do not belong together."
+        )
+    context = getattr(settings, "max_position_embeddings", None)
+    return ModelFacts(name=name, known=True, context=context, tokenizer=tokenizer)
+
+
+def _why_not(name: str, role: str, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "trust_remote_code" in text:
+        return f"{role}.model: {name} comes with code of its own; set trust_remote_code=true if you trust it."
+    where = "directory" if Path(name).exists() else "Hub name (is the network there, and is the name right?)"
+    return f"{role}.model: {name} cannot be loaded as a {where}: {text[:300]}"
+
+
+def longest_prompt_tokens(facts: ModelFacts, role: str, config: Config, questions: Sequence[str]) -> tuple[int, int]:
+    """Tokens of the shortest and of the longest prompt of a role, a forced tag included."""
+    by_length = sorted(set(questions), key=len)
+    templates, strategies = prompt_templates(config), config.strategy_records()
+
+    def num_tokens(question: str) -> list[int]:
+        if role == "teacher":
+            return [
+                len(encode_prompt(facts.tokenizer, teacher_prompt(templates, strategy, question)))
+                for strategy in strategies
+            ]
+        prompt = len(encode_prompt(facts.tokenizer, student_prompt(templates, question)))
+        return [prompt + len(facts.tokenizer(strategy.tag)["input_ids"]) for strategy in strategies]
+
+    shortest = min(min(num_tokens(question)) for question in by_length[:_NUM_MEASURED])
+    longest = max(max(num_tokens(question)) for question in by_length[-_NUM_MEASURED:])
+    return shortest, longest

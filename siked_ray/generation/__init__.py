@@ -1,0 +1,1 @@
+"""Sampling from teacher and student: Ray Data pipelines over a pool of vLLM engines."""

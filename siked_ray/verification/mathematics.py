@@ -1,0 +1,17 @@
+"""Tells mathematics that only a computer algebra system can read (`\\sqrt{2}`, `2(x+1)`) from words."""
+
+import re
+
+_COMMAND = re.compile(
+    r"\\(?:sqrt|[dtc]?frac|binom|pi|infty|cup|cap|begin|pm|log|ln|sin|cos|tan|sec|csc|cot|exp|sum|prod|int|lim|in|leq?|geq?|neq?|alpha|beta|theta|cdot|times)(?![a-zA-Z])"
+)
+_FUNCTIONS = re.compile(r"\b(?:sqrt|sin|cos|tan|log|ln|exp|pi|or|and|mod)\b|\\[a-zA-Z]+")
+_WORD = re.compile(r"[A-Za-z]{2}")
+_OPERATOR = re.compile(r"[-^*/+=(<>|!]|\d\s?[a-zA-Z]|^[a-zA-Z]$")
+
+
+def is_mathematics(text: str) -> bool:
+    """Whether a text that states no plain number is an expression: LaTeX commands, or operators and no words."""
+    if _COMMAND.search(text):
+        return True
+    return bool(_OPERATOR.search(text)) and not _WORD.search(_FUNCTIONS.sub(" ", text))

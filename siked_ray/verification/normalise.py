@@ -1,0 +1,108 @@
+"""Turns the many ways of typesetting an answer into one plain ASCII-like spelling.
+
+Every function here is linear in its input, and none reads a number: that is `quantity`'s work.
+"""
+
+import re
+import unicodedata
+
+#: Look-alikes are written as escapes, so that nobody has to guess which one is meant.
+_SUPERSCRIPTS = str.maketrans(
+    {
+        "\u2070": "^0",
+        "\u00b9": "^1",
+        "\u00b2": "^2",
+        "\u00b3": "^3",
+        **{chr(0x2070 + digit): f"^{digit}" for digit in range(4, 10)},
+    }
+)
+_MINUS_SIGNS = "\u2212\u2013\u2014\u2012\u2015\ufe63\uff0d\u2010\u2011\u207b"
+_PUNCTUATION = str.maketrans(
+    {
+        **dict.fromkeys(_MINUS_SIGNS, "-"),
+        **dict.fromkeys("\u201c\u201d\u201e\u2033", '"'),
+        **dict.fromkeys("\u2018\u2019\u2032", "'"),
+        **dict.fromkeys("\u00d7\u00b7\u22c5\u2217", "*"),
+        **dict.fromkeys("\u00f7\u2215\u2044", "/"),
+        "\u2248": "=",
+        "\u2236": ":",
+        "\u00b0": " degrees ",
+        "\u03c0": r"\pi",
+        "\u221a": r"\sqrt",
+    }
+)
+_THIN_SPACES = re.compile("(?<=\\d)[\u00a0\u2009\u202f\u2007\u2008](?=\\d{3}(?!\\d))")
+_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
+_VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e\u2189]")
+
+_LATEX_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\[,! ;:]|\{ \}|\\thinspace)(?=\d{3})")
+_LATEX_WORDS = re.compile(
+    r"\\(?:text(?:bf|it|rm|normal|tt)?|mathrm|mathbf|mathit|mathsf|mbox|hbox|operatorname|emph|bold|bm)\s*\{([^{}]*)\}"
+)
+_LATEX_FRACTION = re.compile(
+    r"(\d?)\s*\\[dtc]?frac\s*(?:\{\s*(-?[\d.,]+)\s*\}|(\d)(?=\s*[\d{]))\s*(?:\{\s*([\d.,]+)\s*\}|(\d))"
+)
+_LATEX_DEGREES = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)")
+_LATEX_SPACES = re.compile(
+    r"\\(?:[,!;: ]|quad|qquad|thinspace|displaystyle|left|right|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])|~"
+)
+_LATEX_DELIMITERS = re.compile(r"\\[()\[\]]|\$\$")
+_LATEX_SYMBOLS = (
+    (re.compile(r"\\(?:times|cdot|ast)(?![a-zA-Z])"), "*"),
+    (re.compile(r"\\div(?![a-zA-Z])"), "/"),
+    (re.compile(r"\\(?:approx|simeq|equiv)(?![a-zA-Z])"), "="),
+    (re.compile(r"\\colon(?![a-zA-Z])"), ":"),
+    (re.compile(r"\\degrees?(?![a-zA-Z])"), " degrees"),
+    (re.compile(r"\\(?:pounds|euro)(?![a-zA-Z])"), "$"),
+    (re.compile(r"\\([$%#&_])"), r"\1"),
+)
+_EMPHASIS = re.compile(
+    r"(?<![\w)\s])\*\*|\*\*(?![\w(\s])|^\s*\*\*|\*\*\s*$|(?<=\s)\*\*(?=\S)|(?<=\S)\*\*(?=\s)|(?<!\w)__|__(?!\w)|`"
+)
+_CALCULATOR = re.compile(r"<<[^<>\n]*>>")
+
+
+def normalise(text: str) -> str:
+    """Plain spelling of a short text: ASCII digits and signs, single spaces, no LaTeX typesetting, no emphasis.
+
+    What is mathematics and not typesetting (`\\sqrt{2}`, `x^2`) is left for the symbolic layer.
+    """
+    if not text.isascii():
+        text = _ascii_like(text)
+    if "<<" in text:
+        text = _CALCULATOR.sub("", text)
+    if "\\" in text or "{" in text or "$$" in text:
+        text = _without_latex(text)
+    if "*" in text or "_" in text or "`" in text:
+        text = _EMPHASIS.sub("", text)
+    return " ".join(text.split())
+
+
+def _ascii_like(text: str) -> str:
+    text = _INVISIBLE.sub("", _THIN_SPACES.sub("", text)).translate(_SUPERSCRIPTS)
+    text = _VULGAR.sub(lambda match: " " + unicodedata.normalize("NFKC", match.group()), text)
+    text = unicodedata.normalize("NFKC", text.translate(_PUNCTUATION)).translate(_PUNCTUATION)
+    return _decimal_digits(text) if not text.isascii() else text
+
+
+def _decimal_digits(text: str) -> str:
+    """Digits of other scripts as ASCII digits, so that `\\d` and `int` agree on what a number is."""
+    return "".join(str(unicodedata.decimal(char)) if not char.isascii() and char.isdecimal() else char for char in text)
+
+
+def _without_latex(text: str) -> str:
+    text = _LATEX_THOUSANDS.sub(",", text)
+    for _ in range(3):  # \text inside \text and the like; deeper nesting stays and reads as an expression
+        text, num_replaced = _LATEX_WORDS.subn(r" \1 ", text)
+        if not num_replaced:
+            break
+    text = _LATEX_DELIMITERS.sub(" ", _LATEX_DEGREES.sub(" degrees", text))
+    text = _LATEX_SPACES.sub(" ", text)
+    for pattern, replacement in _LATEX_SYMBOLS:
+        text = pattern.sub(replacement, text)
+    return _LATEX_FRACTION.sub(_plain_fraction, text)
+
+
+def _plain_fraction(match: re.Match[str]) -> str:
+    whole, numerator, denominator = match[1], match[2] or match[3], match[4] or match[5]
+    return f"{whole} {numerator}/{denominator}" if whole else f"{numerator}/{denominator}"

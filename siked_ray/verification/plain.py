@@ -1,0 +1,148 @@
+"""What a program computed, as plain text: the only form in which results leave a sandbox.
+
+Answers are numbers and short strings. Everything else (booleans, None, objects with methods of their own)
+is no answer, whatever it claims to be equal to: types are compared by identity, no method of a value is called.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from siked_ray.core.verdict import Verdict
+
+_MAX_STRING_CHARS = 500
+_MAX_VALUES = 20
+_MAX_BITS = 13_000  # below CPython's limit of 4,300 digits for turning an integer into text
+
+Convert = Callable[[object], "str | None"]
+
+
+class NotAnAnswer(Exception):
+    """A value that cannot be an answer; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What came of a program: its answers in order (none if it failed), or a verdict with its reason."""
+
+    answers: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Findings:
+    """Where a program's answer can be: in a variable, a last expression, what `solution()` returned, or in print."""
+
+    variable: object = None
+    expression: object = None
+    returned: object = None
+    printed: str = ""
+
+
+def outcome_of(findings: Findings, convert: Convert) -> Outcome:
+    """The answer of a finished program; the first of variable, last expression, `solution()` and print that has one."""
+    try:
+        for value in (findings.variable, findings.expression, findings.returned):
+            if value is not None:
+                return Outcome(answers=plain_answers(value, convert))
+    except NotAnAnswer as error:
+        return Outcome(verdict=Verdict.UNPARSED, reason=str(error))
+    except Exception as error:  # a value that cannot even be converted is no answer either
+        return Outcome(verdict=Verdict.UNPARSED, reason=f"the result cannot be read ({type(error).__name__})")
+    return _printed_outcome(findings.printed)
+
+
+def plain_answers(value: object, convert: Convert) -> tuple[str, ...]:
+    """One text per value; a list, tuple, set or dict of numbers is several answers, and of one number one."""
+    if type(value) is dict:
+        value = list(value.values())
+    if type(value) in (list, tuple, set, frozenset):
+        items = list(value)  # type: ignore[call-overload]
+        if not items:
+            raise NotAnAnswer("the result is empty")
+        if len(items) > _MAX_VALUES:
+            raise NotAnAnswer(f"several values ({len(items)})")
+        return tuple(_single(item, convert) for item in items)
+    return (_single(value, convert),)
+
+
+def _single(value: object, convert: Convert) -> str:
+    if type(value) in (list, tuple) and len(value) == 1:  # type: ignore[arg-type]
+        value = value[0]  # type: ignore[index]
+    elif type(value) is dict and len(value) == 1:
+        value = next(iter(value.values()))
+    text = convert(value)
+    if text is None:
+        raise NotAnAnswer(f"a {type(value).__name__} is no answer")
+    return text
+
+
+def plain_text(value: object) -> str | None:
+    """A builtin number or a short string as text; None for anything that is neither."""
+    kind = type(value)
+    if kind is int:
+        return _integer(value)  # type: ignore[arg-type]
+    if kind is float:
+        return _float(value)  # type: ignore[arg-type]
+    if kind is Decimal or kind is Fraction:
+        return _finite(value)  # type: ignore[arg-type]
+    if kind is str:
+        return _string(value)  # type: ignore[arg-type]
+    return None
+
+
+def _integer(value: int) -> str:
+    if value.bit_length() > _MAX_BITS:
+        raise NotAnAnswer(f"an integer of {value.bit_length()} bits is too large")
+    return str(value)
+
+
+def _float(value: float) -> str:
+    if not math.isfinite(value):
+        raise NotAnAnswer(f"the result is {value}")
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+
+
+def _finite(value: Decimal | Fraction) -> str:
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise NotAnAnswer(f"the result is {value}")
+        return str(value)
+    return (
+        f"{_integer(value.numerator)}/{_integer(value.denominator)}"
+        if value.denominator != 1
+        else _integer(value.numerator)
+    )
+
+
+def _string(value: str) -> str:
+    text = value.strip()
+    if not text:
+        raise NotAnAnswer("the result is an empty string")
+    if len(text) > _MAX_STRING_CHARS:
+        raise NotAnAnswer(f"the result is a string of {len(text)} characters")
+    return text
+
+
+def _printed_outcome(printed: str) -> Outcome:
+    """The printed answer: by marker, or the single line that states exactly one value."""
+    from siked_ray.verification.extraction import extract_answer
+    from siked_ray.verification.region import numbers_in
+
+    lines = [line.strip() for line in printed.split("\n") if line.strip()]
+    if not lines:
+        return Outcome(verdict=Verdict.UNPARSED, reason="the program gives no answer")
+    extraction = extract_answer(printed)
+    if extraction.by_marker and extraction.answer is not None:
+        return Outcome(answers=(extraction.answer,))
+    if len(lines) > 1:
+        return Outcome(verdict=Verdict.UNPARSED, reason=f"several printed lines ({len(lines)})")
+    if len(lines[0]) > _MAX_STRING_CHARS:
+        return Outcome(verdict=Verdict.UNPARSED, reason="a long printed line")
+    values = numbers_in(lines[0])
+    if len(values) > 1 and "=" not in lines[0]:
+        return Outcome(answers=tuple(value.text for value in values[:_MAX_VALUES]))
+    return Outcome(answers=(extraction.answer or lines[0],))

@@ -1,0 +1,82 @@
+"""Finds the program in a completion: inside ``` fences, or among prose."""
+
+import re
+from collections.abc import Iterator
+
+MAX_PROGRAM_CHARS = 50_000
+
+_FENCE = re.compile(
+    r"^[ \t]*(?:```|~~~)[ \t]*([\w+.-]*)[^\n]*\n(.*?)(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
+_PYTHON_LABELS = frozenset({"python", "python3", "py", "python3.11", "pycon"})
+_CODE_LINE = re.compile(
+    r"\s*(?:#|@|(?:import|from|def|class|for|while|if|elif|else|try|except|finally|with|return|print|assert|pass|break|continue|raise)\b"
+    r"|[A-Za-z_]\w*(?:\s*,\s*[A-Za-z_]\w*)*\s*(?::\s*\w+\s*)?(?:[-+*/%]|//|\*\*)?=(?!=)|[A-Za-z_][\w.]*\()"
+)
+_PLAIN_IMPORT = re.compile(
+    r"^([ \t]*)import[ \t]+(numpy|pandas|scipy|sympy|fractions|statistics)(?:[ \t]+as[ \t]+(\w+))?[ \t]*$", re.MULTILINE
+)
+_RUN_ON = re.compile(r"\n(?=(?:Question|Q|Problem|Answer|A|#{2,3} ?(?:Instruction|Question|Input|Response))\s*:)")
+
+
+def programs_in(completion: str) -> Iterator[str]:
+    """Candidates, best first; a later one is for when an earlier one is not valid Python."""
+    text = completion.replace("\r\n", "\n")
+    fenced = _fenced(text)
+    if fenced:
+        yield fenced
+        return
+    text = _RUN_ON.split(text, maxsplit=1)[0] if not _RUN_ON.match("\n" + text[:20]) else text
+    text = text.replace("```python", "").replace("```", "")
+    whole = _dedented(text)
+    yield whole
+    inner = _dedented(_without_prose(text))
+    if inner != whole and inner.strip():
+        yield inner
+
+
+def _fenced(text: str) -> str:
+    """All Python blocks, one after the other; blocks without a language only where none says Python."""
+    if "```" not in text and "~~~" not in text:
+        return ""
+    blocks = [(match[1].lower(), match[2]) for match in _FENCE.finditer(text)]
+    python = [body for label, body in blocks if label in _PYTHON_LABELS]
+    return "\n".join(_dedented(body) for body in python or [body for label, body in blocks if not label][:1])
+
+
+def _dedented(text: str) -> str:
+    """Without a common indentation, or the single leading space that follows a strategy's tag."""
+    lines = text.strip("\n").split("\n")
+    if lines and lines[0].startswith(" ") and not any(line.startswith(" ") for line in lines[1:] if line.strip()):
+        lines[0] = lines[0].lstrip()
+    indents = [len(line) - len(line.lstrip(" ")) for line in lines if line.strip()]
+    margin = min(indents, default=0)
+    if margin == 0 and indents and indents[0] > 0:
+        lines[0] = lines[0].lstrip()
+    return "\n".join(line[margin:] for line in lines) if margin else "\n".join(lines)
+
+
+def _without_prose(text: str) -> str:
+    """From the first line that looks like code to the line before prose starts again."""
+    lines = text.split("\n")
+    start = next((index for index, line in enumerate(lines) if _CODE_LINE.match(line)), None)
+    if start is None:
+        return ""
+    end = start
+    for index in range(start, len(lines)):
+        line = lines[index]
+        if line.strip() and not line.startswith((" ", "\t", ")", "]", "}")) and not _CODE_LINE.match(line):
+            break
+        end = index + 1
+    return "\n".join(lines[start:end])
+
+
+def without_unused_imports(code: str) -> str:
+    """Zero-shot prompts open with `import numpy as np` whether or not it is used; unused, it costs a second tier."""
+
+    def keep(match: re.Match[str]) -> str:
+        name = match[3] or match[2]
+        uses = len(re.findall(rf"\b{name}\b", code))
+        return match.group() if uses > 1 else f"{match[1]}pass"
+
+    return _PLAIN_IMPORT.sub(keep, code) if "import" in code else code

@@ -1,0 +1,60 @@
+"""Runs the program of a completion: in the first tier, and in the second what the first lacks something for."""
+
+from dataclasses import replace
+
+from siked_ray.core.verdict import Verdict
+from siked_ray.verification.monty_runner import MontyRunner, NeedsSecondTier, SyntaxProblem
+from siked_ray.verification.plain import Outcome
+from siked_ray.verification.program_text import MAX_PROGRAM_CHARS, programs_in, without_unused_imports
+from siked_ray.verification.sandbox.client import SandboxError, SandboxPool, SandboxTimeout
+from siked_ray.verification.screening import refusal
+
+
+class ProgramRunner:
+    """Programs in, outcomes out; `run` may be called from many threads at once."""
+
+    def __init__(self, monty: MontyRunner, sandbox: SandboxPool, *, timeout_s: float) -> None:
+        self._monty = monty
+        self._sandbox = sandbox
+        self._timeout_s = timeout_s
+
+    def run(self, completion: str) -> Outcome:
+        """What the completion's program gives; a completion without valid Python is an error."""
+        if len(completion) > MAX_PROGRAM_CHARS:
+            return Outcome(verdict=Verdict.ERROR, reason=f"a program of {len(completion)} characters")
+        outcome = Outcome(verdict=Verdict.UNPARSED, reason="no program found")
+        for code in programs_in(completion):
+            if not code.strip():
+                continue
+            try:
+                return self._run_code(code)
+            except SyntaxProblem as problem:
+                outcome = Outcome(verdict=Verdict.ERROR, reason=str(problem))
+        return outcome
+
+    def _run_code(self, code: str) -> Outcome:
+        why = refusal(code)
+        if why is not None:
+            return Outcome(verdict=Verdict.ERROR, reason=f"refused: the program {why}")
+        code = without_unused_imports(code)
+        try:
+            outcome = self._monty.run(code)
+        except NeedsSecondTier:
+            return self._run_in_second_tier(code)
+        return outcome if outcome.reason else replace(outcome, reason="program")
+
+    def _run_in_second_tier(self, code: str) -> Outcome:
+        try:
+            reply = self._sandbox.run({"task": "program", "code": code}, self._timeout_s)
+        except SandboxTimeout:
+            return Outcome(verdict=Verdict.TIMEOUT, reason=f"no result within {self._timeout_s:g} s")
+        except SandboxError as error:
+            return Outcome(verdict=Verdict.ERROR, reason=str(error))
+        answers = reply.get("answers")
+        if isinstance(answers, list) and answers and all(isinstance(answer, str) for answer in answers):
+            return Outcome(answers=tuple(answers), reason="program (second tier)")
+        verdict = reply.get("verdict")
+        return Outcome(
+            verdict=Verdict(verdict) if verdict in ("unparsed", "error") else Verdict.ERROR,
+            reason=str(reply.get("reason", "no answer came back"))[:300],
+        )

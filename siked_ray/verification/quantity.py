@@ -1,0 +1,222 @@
+"""Reads a short answer as a number, a ratio or time, or a list of them, exactly (as fractions).
+
+Nothing here guesses: a text that is not wholly one of these forms (with an optional currency, unit or
+label) is None. Rules are documented in docs/verification.md.
+"""
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from siked_ray.verification.normalise import normalise
+from siked_ray.verification.number_words import read_number_words
+
+#: Longer digit strings and exponents are compared as text only: exact arithmetic on them could take all memory.
+_MAX_DIGITS = 400
+_MAX_EXPONENT = 400
+_MAX_CHARS = 600
+
+DIGITS = r"(?:(?<![\d.,])\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)|\d+(?:_\d+)*)"
+NUMBER = rf"(?:{DIGITS}(?:\.\d+)?|(?<![\d\w])\.\d+)"
+_POWER_OF_TEN = (
+    r"(?:[eE][+-]?\d+(?![\w.])|\s?[*xX]\s?10\s?(?:\^|\*\*)\s?(?:\{\s?[+-]?\d+\s?\}|\(\s?[+-]?\d+\s?\)|[+-]?\d+))"
+)
+CURRENCY = r"(?:(?:US|C|A|CA|AU|NZ|HK)?\$|£|€|₹|¥|₱|Rs\.?|USD|EUR|GBP|INR)"
+ATOM = (
+    rf"(?:(?P<sign>[-+])\s?)?(?P<currency>{CURRENCY}\s?)?(?P<inner_sign>-)?"
+    rf"(?:(?P<whole>\d+)\s+(?:and\s+)?(?P<mixed_top>\d+)\s?/\s?(?P<mixed_bottom>\d+)(?![\d/])"
+    rf"|(?P<top>{NUMBER})\s?/\s?(?P<bottom>{NUMBER})(?!\s?/|[\d.]*\d)"
+    rf"|(?P<number>{NUMBER})(?P<power>{_POWER_OF_TEN})?)"
+    r"(?P<magnitude>\s?(?:hundred|thousand|million|billion|trillion)\b)?"
+    r"(?P<percent>\s?(?:%|percent\b|per cent\b))?"
+)
+_UNIT = r"(?:\s?\([^()]{0,60}\)|\s?(?:[-/^]?\s?[A-Za-z$'][\w.$'/^-]*\s*){1,5}(?:\([^()]{0,60}\))?)?"
+_LABEL = r"(?:[A-Za-z][\w' ]{0,30}\s?=\s?|[A-Za-z][A-Za-z' ]{0,30}\s?:\s?|(?:about|approximately|around|roughly|exactly|only|~|=)\s?)?"
+_ITEM = re.compile(rf"{_LABEL}{ATOM}{_UNIT}", re.IGNORECASE)
+_COLON = re.compile(
+    rf"({NUMBER})((?:\s?:\s?{NUMBER}){{1,3}})\s*(?:([ap])\.?\s?m\b\.?)?|({NUMBER}) to ({NUMBER})", re.IGNORECASE
+)
+_PLAIN_INTEGER = re.compile(r"-?\d{1,300}")
+_MAGNITUDES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_EDGE = " \t\r\n.,;:!?\"'*"
+_BRACKETS = {"(": ")", "[": "]", "{": "}"}
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One number. `decimals` is how many digits were written after the point, None for a fraction."""
+
+    value: Fraction
+    decimals: int | None = 0
+    is_percent: bool = False
+    is_fraction: bool = False
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Colon:
+    """A ratio (`3:2`) or a time of day (`3:30 p.m.`): both are written with colons."""
+
+    parts: tuple[Fraction, ...]
+    written: tuple[str, ...]
+    meridiem: str = ""
+
+    @property
+    def text(self) -> str:
+        return ":".join(self.written) + (f" {self.meridiem}m" if self.meridiem else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Several answers in the order in which they were written."""
+
+    items: tuple[Quantity | Colon, ...]
+
+    @property
+    def text(self) -> str:
+        return "; ".join(item.text for item in self.items)
+
+
+Value = Quantity | Colon | Listing
+
+
+def read_value(text: str) -> Value | None:
+    """The value that the whole text states, or None when it states none or something else as well."""
+    if _PLAIN_INTEGER.fullmatch(text):
+        value = int(text)
+        return Quantity(value=Fraction(value), text=str(value))
+    if len(text) > _MAX_CHARS:
+        return None
+    text = _unwrapped(normalise(text).strip(_EDGE))
+    return _read_one(text) or _read_list(text) or _read_words(text)
+
+
+def read_items(text: str) -> Value | None:
+    """Like `read_value`, for text that is normalised and stripped already; number words are not read."""
+    text = _unwrapped(text)
+    return _read_one(text) or _read_list(text)
+
+
+def has_form_of_number(text: str) -> bool:
+    """Whether a text is written like one number, even one that has no value (`1/0`) or is too long to be computed with."""
+    return len(text) <= _MAX_CHARS and bool(_ITEM.fullmatch(_unwrapped(normalise(text).strip(_EDGE))))
+
+
+def quantity_of(match: re.Match[str]) -> Quantity | None:
+    """The number that a match of ATOM stands for; None when it has too many digits or divides by zero."""
+    try:
+        value, decimals = _magnitude_and_decimals(match)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    negative = (match["sign"] == "-") != (match["inner_sign"] == "-")
+    return Quantity(
+        value=-value if negative else value,
+        decimals=decimals,
+        is_percent=bool(match["percent"]),
+        is_fraction=decimals is None,
+        text=("-" if negative else "") + _spelling(match, value) + ("%" if match["percent"] else ""),
+    )
+
+
+def _magnitude_and_decimals(match: re.Match[str]) -> tuple[Fraction, int | None]:
+    scale = _MAGNITUDES[match["magnitude"].strip().lower()] if match["magnitude"] else 1
+    if match["whole"]:
+        return (_exact(match["whole"]) + _exact(match["mixed_top"]) / _exact(match["mixed_bottom"])) * scale, None
+    if match["top"]:
+        return _exact(match["top"]) / _exact(match["bottom"]) * scale, None
+    digits = match["number"]
+    value = _exact(digits) * scale
+    if match["power"]:
+        exponent = int(re.sub(r"^(?:[eE]|\s?[*xX]\s?10\s?(?:\^|\*\*))|[\s{}()]", "", match["power"]))
+        if abs(exponent) > _MAX_EXPONENT:
+            raise OverflowError("exponent out of range")
+        return value * Fraction(10) ** exponent, max(0, len(digits.partition(".")[2]) - exponent)
+    return value, len(digits.partition(".")[2])
+
+
+def _exact(digits: str) -> Fraction:
+    if len(digits) > _MAX_DIGITS:
+        raise OverflowError("too many digits")
+    plain = digits.replace(",", "").replace("_", "")
+    return Fraction(int(plain)) if plain.isdigit() else Fraction(Decimal(plain))
+
+
+def _spelling(match: re.Match[str], value: Fraction) -> str:
+    """How the number is reported: its own digits, without separators, currency and unit."""
+    if match["magnitude"] or match["power"]:
+        return spell(value)
+    if match["whole"]:
+        return f"{match['whole']} {match['mixed_top']}/{match['mixed_bottom']}"
+    if match["top"]:
+        return f"{_bare(match['top'])}/{_bare(match['bottom'])}"
+    return _bare(match["number"])
+
+
+def spell(value: Fraction) -> str:
+    """A fraction as an integer, a finite decimal, or `p/q`."""
+    if value.denominator == 1:
+        return str(value.numerator)
+    rest = value.denominator
+    while rest % 2 == 0:
+        rest //= 2
+    while rest % 5 == 0:
+        rest //= 5
+    if rest != 1 or value.denominator > 10**_MAX_EXPONENT:
+        return f"{value.numerator}/{value.denominator}"
+    places = max(value.denominator.bit_length(), 1)
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    return ("-" if value < 0 else "") + f"{digits[:-places]}.{digits[-places:]}".rstrip("0")
+
+
+def _bare(digits: str) -> str:
+    plain = digits.replace(",", "").replace("_", "")
+    return "0" + plain if plain.startswith(".") else plain
+
+
+def _unwrapped(text: str) -> str:
+    """Without brackets around the whole: `(3, 4)`, `-(1/3)`, `{5}`."""
+    sign = "-" if text[:2] in ("-(", "-{") else ""
+    inner = text[len(sign) :].strip()
+    while inner and _BRACKETS.get(inner[0]) == inner[-1] and not any(char in inner[1:-1] for char in "()[]{}"):
+        inner = inner[1:-1].strip()
+    return sign + inner
+
+
+def _read_one(text: str) -> Quantity | Colon | None:
+    match = _ITEM.fullmatch(text)
+    if match:
+        return quantity_of(match)
+    match = _COLON.fullmatch(text)
+    return colon_of(match) if match else None
+
+
+def colon_of(match: re.Match[str]) -> Colon | None:
+    """The ratio or time of a match of `a:b`, `a:b:c` (with a.m. or p.m.) or `a to b`."""
+    if match[4]:
+        written: tuple[str, ...] = (match[4], match[5])
+    else:
+        written = (match[1], *(part.strip() for part in match[2].split(":")[1:]))
+    try:
+        parts = tuple(_exact(part) for part in written)
+    except (ValueError, OverflowError):
+        return None
+    return Colon(parts=parts, written=tuple(_bare(part) for part in written), meridiem=(match[3] or "").lower())
+
+
+_SEMICOLONS = re.compile(r"\s*;\s*(?:and\s+)?", re.IGNORECASE)
+_COMMAS = re.compile(r"\s*,\s+(?:and\s+)?|\s+(?:and|&)\s+|,(?=-?\d)", re.IGNORECASE)
+
+
+def _read_list(text: str) -> Listing | None:
+    """`a; b`, or `a, b`, `a and b` where every item is a number by itself."""
+    pieces = _SEMICOLONS.split(text) if ";" in text else _COMMAS.split(text)
+    if not 1 < len(pieces) <= 20:
+        return None
+    items = tuple(_read_one(piece.strip()) for piece in pieces if piece)
+    return Listing(items=items) if items and None not in items else None  # type: ignore[arg-type]
+
+
+def _read_words(text: str) -> Quantity | None:
+    value = read_number_words(text)
+    return None if value is None else Quantity(value=Fraction(value), text=str(value))

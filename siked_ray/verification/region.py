@@ -1,0 +1,154 @@
+"""Reads the answer out of a short region of text: what stands after a marker, or a last line."""
+
+import re
+from dataclasses import dataclass
+
+from siked_ray.verification.mathematics import is_mathematics
+from siked_ray.verification.normalise import normalise
+from siked_ray.verification.number_words import read_number_words
+from siked_ray.verification.quantity import ATOM, Listing, Value, quantity_of, read_items
+
+_MAX_CHARS = 600
+_NUMBER_IN_TEXT = re.compile(ATOM, re.IGNORECASE)
+_TIME_IN_TEXT = re.compile(
+    r"(?<![\d:.])\d{1,2}(?::\d{2}){1,2}(?![\d:])\s*(?:[ap]\.?\s?m\b\.?)?|(?<![\w:.])\d+(?:\.\d+)?\s?:\s?\d+(?:\.\d+)?(?![\d:])",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"(?<![ap]\.m)(?<!\b[A-Z])(?<!\b(?:Mr|Ms|Dr))(?<!Mrs)[.!?](?=\s+(?:[A-Z\"'(]|$)|$)")
+_EXPLANATION = re.compile(r"[,(;]|\b(?:because|since|as|so|which|for|when|if|after|where|that)\b", re.IGNORECASE)
+_CUT = re.compile(r"(?:\d[,/:]|[-+/\\]|\d\s*[*x^/]|\d[eE]|\\[dt]?frac\s*(?:\{[^{}]*\}?)?)$|\{[^{}]*$")
+_WORD_BEFORE_SIGN = re.compile(r"[A-Za-z]{2}$")
+_EDGE = " \t\r\n,;:!?\"'*"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """`answer` is the plain spelling of what the region states; `is_cut`: the text stopped in the middle of it."""
+
+    answer: str | None
+    region: str = ""
+    is_cut: bool = False
+
+
+def read_region(raw: str, *, at_end: bool = False, prefer_last: bool = False) -> Region:
+    """The answer a region states, or None.
+
+    `at_end`: generation was cut off where this region ends, so what touches its end is not to be trusted.
+    `prefer_last`: the region is no statement of an answer but a last line; take its last number.
+    """
+    text = normalise(raw[-_MAX_CHARS:] if prefer_last else raw[:_MAX_CHARS]).strip(_EDGE)
+    if not text or at_end:
+        return Region(None, text, is_cut=at_end)
+    if _CUT.search(text) or (raw.rstrip().endswith((",", ":")) and text[-1].isdigit()):
+        return Region(None, text, is_cut=True)
+    sentence = text if prefer_last else _first_sentence(text)
+    return Region(_answer_in(sentence.strip(_EDGE).rstrip("."), prefer_last), text.rstrip("."))
+
+
+def _first_sentence(text: str) -> str:
+    end = _SENTENCE_END.search(text)
+    return text[: end.start()] if end else text
+
+
+def _answer_in(text: str, prefer_last: bool) -> str | None:
+    value = read_items(text)
+    if value is not None:
+        return value.text
+    if "=" in text and not _states_then_explains(text):
+        right = _balanced(text.rpartition("=")[2].strip(_EDGE))
+        if any(char.isdigit() for char in right):
+            return _right_hand_side(right)
+    if not prefer_last and is_mathematics(text):
+        return text
+    if any(char.isdigit() for char in text):
+        return _number_in(text, prefer_last)
+    return None if prefer_last else _words(text)
+
+
+def _states_then_explains(text: str) -> bool:
+    """`12 (since 24 = 2 * 12)` states its answer before the equation, `3 apples + 4 apples = 7` after it."""
+    starts = _NUMBER_IN_TEXT.match(text)
+    return starts is not None and bool(_EXPLANATION.search(text.partition("=")[0], starts.end()))
+
+
+def _balanced(text: str) -> str:
+    """Without a closing bracket that was opened on the left-hand side."""
+    return text[:-1].rstrip(_EDGE) if text.endswith(")") and text.count(")") > text.count("(") else text
+
+
+def _right_hand_side(text: str) -> str | None:
+    """The value of an equation's right-hand side, up to the end of its first statement."""
+    value = read_items(text)
+    if value is not None:
+        return value.text
+    return text if is_mathematics(text) else _number_in(text, prefer_last=False, starts=True)
+
+
+def _number_in(text: str, prefer_last: bool, starts: bool = False) -> str | None:
+    """The first number of a text that starts with one, else the last (documented rule)."""
+    spans = list(_numbers(text))
+    if not spans:
+        return None
+    first_start, first = spans[0]
+    starts = starts or first_start == 0
+    value = first if starts and not prefer_last else spans[-1][1]
+    return value.text
+
+
+def _numbers(text: str) -> list[tuple[int, Value]]:
+    """Numbers, ratios and times in reading order, with where they start."""
+    found: list[tuple[int, Value]] = []
+    position = 0
+    colons = {match.start(): match for match in _TIME_IN_TEXT.finditer(text)}
+    while match := _NUMBER_IN_TEXT.search(text, position):
+        colon = colons.get(match.start())
+        if colon and (value := read_items(colon.group().strip())) is not None:
+            found.append((match.start(), value))
+            position = colon.end()
+            continue
+        quantity = quantity_of(_without_operator(text, match))
+        if quantity is not None:
+            found.append((match.start(), quantity))
+        position = match.end()
+    return found
+
+
+def _without_operator(text: str, match: re.Match[str]) -> re.Match[str]:
+    """The match of a number, without a leading `-` or `+` that is an operator and no sign."""
+    if not match["sign"] or _is_sign(text, match.start("sign"), match.end("sign")):
+        return match
+    start = match.end("sign")
+    while text[start] == " ":
+        start += 1
+    return _NUMBER_IN_TEXT.match(text, start) or match
+
+
+def _is_sign(text: str, start: int, end: int) -> bool:
+    """Whether a `-` is a sign and not an operator, a range or a hyphen: `= -3`, but not `5-3`, `5 - 3`, `Day-3`."""
+    before = text[:start]
+    stripped = before.rstrip()
+    if not stripped or stripped[-1] in "=:(,[{$*/<>;":
+        return True
+    spaced_before, spaced_after = before != stripped, text[end - 1 : end] == " " or text[end : end + 1] == " "
+    return bool(_WORD_BEFORE_SIGN.search(stripped)) and spaced_before and not spaced_after
+
+
+def _words(text: str) -> str | None:
+    """A text answer (`Sunday`, `the red one`), number words as digits."""
+    value = read_number_words(text)
+    if value is not None:
+        return str(value)
+    return text if any(char.isalnum() for char in text) and len(text) <= 200 else None
+
+
+def numbers_in(text: str) -> list[Value]:
+    """All numbers, ratios and times of a short text; one value if the whole text is one."""
+    text = normalise(text[:_MAX_CHARS]).strip(_EDGE).rstrip(".")
+    value = read_items(text)
+    return (
+        list(value.items)
+        if isinstance(value, Listing)
+        else [value]
+        if value
+        else [found for _, found in _numbers(text)]
+    )

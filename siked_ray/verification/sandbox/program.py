@@ -1,0 +1,164 @@
+"""Runs a checked program in a jailed child and says what it found, as plain text."""
+
+import ast
+import io
+from typing import Any
+
+from siked_ray.verification.monty_runner import ANSWER_VARIABLES, ASSUMED_NAMES
+from siked_ray.verification.plain import Findings, NotAnAnswer, Outcome, outcome_of, plain_text
+from siked_ray.verification.sandbox import granted, guard
+
+_MAX_PRINTED_CHARS = 20_000
+_DIGITS = 20
+
+
+def run(code: str) -> dict[str, Any]:
+    """{"answers": […]} or {"verdict", "reason"}; raises for what the program raises."""
+    try:
+        tree = guard.checked_tree(code)
+    except guard.Refused as error:
+        return {"verdict": "error", "reason": f"refused: {error}"}
+    except (SyntaxError, ValueError, RecursionError) as error:
+        return {"verdict": "error", "reason": f"{type(error).__name__}: {error}"[:200]}
+    try:
+        outcome = outcome_of(_execute(tree), _plain)
+    except Exception as error:
+        return {"verdict": "error", "reason": f"{type(error).__name__}: {error}"[:200]}
+    return _reply(outcome)
+
+
+def _reply(outcome: Outcome) -> dict[str, Any]:
+    if outcome.verdict is not None:
+        return {"verdict": str(outcome.verdict), "reason": outcome.reason}
+    return {"answers": list(outcome.answers)}
+
+
+def _execute(tree: ast.Module) -> Findings:
+    printed = io.StringIO()
+    names = _namespace(printed)
+    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "program", "exec"), names)  # in a jailed child, on a checked tree
+    expression = None
+    if isinstance(last, ast.Expr):
+        expression = eval(compile(ast.Expression(last.value), "program", "eval"), names)
+    variable = next((names[name] for name in ANSWER_VARIABLES if names.get(name) is not None), None)
+    returned = None
+    solution = names.get("solution")
+    if variable is None and expression is None and not printed.getvalue().strip() and callable(solution):
+        returned = solution()
+    return Findings(variable=variable, expression=expression, returned=returned, printed=printed.getvalue())
+
+
+def _namespace(printed: io.StringIO) -> dict[str, Any]:
+    """Builtins, and the names of sympy and math that program-of-thought prompts take for granted."""
+    modules = granted.resolve()
+
+    def show(*values: Any, sep: str = " ", end: str = "\n", **_: Any) -> None:
+        if printed.tell() > _MAX_PRINTED_CHARS:
+            raise RuntimeError("too much printed")
+        printed.write(str(sep).join(map(str, values)) + str(end))
+
+    sympy_names = vars(modules["sympy"])
+    names: dict[str, Any] = {name: sympy_names[name] for name in ASSUMED_NAMES if name in sympy_names}
+    names.update(math=modules["math"], statistics=modules["statistics"], np=modules["numpy"], solve_it=_solve_it)
+    names["__builtins__"] = {**granted.builtins(), "print": show, "__import__": granted.make_import(modules)}
+    names["__name__"] = "__main__"
+    return names
+
+
+def _solve_it(equation: Any, variable: Any) -> Any:
+    """The helper that program-of-thought prompts assume: the first solution as a dict, None for what has none."""
+    import sympy
+
+    solutions = sympy.solve(equation, variable, dict=True)
+    if solutions:
+        return solutions[0]
+    return dict.fromkeys(variable if isinstance(variable, list) else [variable])
+
+
+def _plain(value: object) -> str | None:
+    """Like `plain_text`, and the numbers of sympy and numpy: their own classes only, nothing derived from them."""
+    text = plain_text(value)
+    if text is None and type(value).__module__ == "numpy":
+        return _numpy_text(value)
+    return text if text is not None else _sympy_text(value)
+
+
+def _numpy_text(value: Any) -> str | None:
+    import numpy
+
+    if isinstance(value, numpy.ndarray) and value.size != 1:
+        raise NotAnAnswer(f"several values ({value.size})")
+    return plain_text(value.item())
+
+
+def _sympy_text(value: object) -> str | None:
+    import sympy
+
+    if not isinstance(value, sympy.Basic) or not type(value).__module__.startswith("sympy."):
+        return None
+    if isinstance(
+        value, sympy.logic.boolalg.BooleanAtom | sympy.logic.boolalg.BooleanFunction | sympy.core.relational.Relational
+    ):
+        raise NotAnAnswer("a truth value is no answer")
+    if isinstance(value, sympy.FiniteSet | sympy.Tuple):
+        if len(value.args) != 1:
+            raise NotAnAnswer(f"several values ({len(value.args)})")
+        value = value.args[0]
+    if isinstance(value, sympy.Integer):
+        return plain_text(int(value))
+    if isinstance(value, sympy.Rational) and value.is_finite:
+        return f"{plain_text(int(value.p))}/{plain_text(int(value.q))}"
+    return _real_text(value)
+
+
+def _real_text(value: Any) -> str:
+    """A real number given by a formula as digits."""
+    import sympy
+
+    if not getattr(value, "is_number", False):
+        raise NotAnAnswer(f"{str(value)[:60]} is no number")
+    digits = sympy.N(value, _DIGITS)
+    if not isinstance(digits, sympy.Float | sympy.Integer | sympy.Rational) or not digits.is_finite:
+        raise NotAnAnswer(f"{str(value)[:60]} is no real number")
+    text = str(digits)
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def warm_up() -> None:
+    """Makes sympy import what it imports lazily: in the jail it cannot open files any more."""
+    run("from fractions import Fraction\nimport statistics\nx = statistics.mean([1, 2])\nanswer = Fraction(1, 2)")
+    run(
+        "import numpy as np\nanswer = np.linalg.solve(np.array([[1, 1], [1, -1]]), np.array([5, 1]))[0] + np.mean([1, 2])"
+    )
+    for code in _WARM_UP_PROGRAMS:
+        run("from sympy import *\nimport sympy\nx, y = symbols('x y')\n" + code)
+
+
+_WARM_UP_PROGRAMS = (
+    "answer = solve(x**2 - 4, x)[0]",
+    "answer = solve([Eq(x + y, 5), Eq(x - y, 1)], [x, y])[x]",
+    "answer = solve([x**2 + y - 5, x - y + 1], [x, y])[0][0]",
+    "answer = solve(exp(x) - 3, x)[0]",
+    "answer = solve(sin(x) - Rational(1, 2), x)[0]",
+    "answer = solve(x**2 > 4, x)",
+    "answer = solve(1.2*x - 3.4, x)[0]",
+    "answer = list(solveset(Eq(x**2, 9), x, S.Reals))[0]",
+    "answer = list(linsolve([x + y - 5, x - y - 1], [x, y]))[0][0]",
+    "answer = list(nonlinsolve([x*y - 6, x - y - 1], [x, y]))[0][0]",
+    "answer = nsolve(cos(x) - x, x, 1)",
+    "answer = integrate(x**2 * exp(x), (x, 0, 1)) + diff(x**3, x).subs(x, 2) + limit(sin(x)/x, x, 0)",
+    "answer = summation(x, (x, 1, 10)) + Sum(1/x, (x, 1, 5)).doit() + factorial(5) + binomial(5, 2)",
+    "answer = simplify((x**2 - 1)/(x - 1)) + factor(x**2 - 1) + expand((x + 1)**2) + trigsimp(sin(x)**2 + cos(x)**2)",
+    "answer = Matrix([[1, 2], [3, 4]]).det() + Matrix([[1, 2], [3, 4]]).inv()[0]",
+    "answer = sqrt(2).evalf() + N(pi, 20) + nsimplify(0.5) + Poly(x**2, x).degree() + sum(factorint(60).values())",
+    "answer = solve_univariate_inequality(x - 3 > 0, x)",
+    "answer = reduce_inequalities([x > 1, x < 3], x)",
+    "answer = latex(x**2) + str(series(exp(x), x, 0, 3)) + pretty(x/2)",
+    "answer = roots(x**3 - 6*x**2 + 11*x - 6, x)",
+    "answer = prime(10) + len(list(primerange(1, 50))) + len(divisors(60)) + totient(10) + gcd(12, 18) + ilcm(4, 6)",
+    "answer = sympify('1/2')",
+    "answer = Rational('1/3') + S('x + 1').subs(x, '2')",
+    "answer = rsolve(Function('f')(x + 1) - 2*Function('f')(x), Function('f')(x), {Function('f')(0): 1})",
+    "answer = Piecewise((x, x > 0), (0, True)).subs(x, 3) + Max(1, 2) + floor(Rational(7, 2)) + Mod(7, 3) + Abs(-3)",
+)

@@ -1,0 +1,142 @@
+"""The verifier: a completion and a gold in, a judgement out; it never raises for what a completion says."""
+
+from collections.abc import Sequence
+from types import TracebackType
+
+from siked_ray.core.strategy import AnswerKind, Strategy
+from siked_ray.core.verdict import Judgement, Verdict
+from siked_ray.errors import ConfigError, VerificationError
+from siked_ray.verification.equivalence import (
+    Comparison,
+    compare_symbolically,
+    compare_without_symbols,
+)
+from siked_ray.verification.extraction import DEFAULT_MARKERS, Extraction, extract_answer
+from siked_ray.verification.monty_runner import MontyRunner
+from siked_ray.verification.plain import Outcome
+from siked_ray.verification.programs import ProgramRunner
+from siked_ray.verification.quantity import Listing, read_value
+from siked_ray.verification.sandbox.client import SandboxPool
+
+_MAX_PREDICTED_CHARS = 500
+
+
+class Verifier:
+    """Judges completions; one for a process, shared by its threads. Closing it ends its worker processes.
+
+    `program_timeout_s` and `program_memory_mb` bound one program, `symbolic_timeout_s` one symbolic
+    comparison; `num_workers` is how many programs (and how many sympy tasks) run at once. Processes start
+    when first needed. Time in the second tier and in symbolic comparisons is processor time.
+    """
+
+    def __init__(
+        self,
+        strategies: Sequence[Strategy],
+        *,
+        program_timeout_s: float = 1.0,
+        program_memory_mb: int = 64,
+        symbolic_timeout_s: float = 5.0,
+        num_workers: int = 1,
+    ) -> None:
+        _require_positive(
+            program_timeout_s=program_timeout_s,
+            program_memory_mb=program_memory_mb,
+            symbolic_timeout_s=symbolic_timeout_s,
+            num_workers=num_workers,
+        )
+        self._strategies = {strategy.name: strategy for strategy in strategies}
+        self._symbolic_timeout_s = symbolic_timeout_s
+        self._sandbox = SandboxPool(num_workers=num_workers, memory_mb=program_memory_mb)
+        self._monty = MontyRunner(timeout_s=program_timeout_s, memory_mb=program_memory_mb, num_workers=num_workers)
+        self._programs = ProgramRunner(self._monty, self._sandbox, timeout_s=program_timeout_s)
+
+    def judge(self, strategy: str, completion: str, answer: str, *, truncated: bool = False) -> Judgement:
+        """The verdict on one completion of the named strategy, given the gold `answer`.
+
+        `truncated`: generation stopped at its token limit, so an answer at the very end may be cut.
+        """
+        known = self._strategies.get(strategy)
+        if known is None:
+            return Judgement(verdict=Verdict.ERROR, predicted=None, reason=f"unknown strategy {strategy!r}"[:200])
+        answer = answer.rpartition("####")[2]  # GSM8K keeps its gold at the end of a rationale
+        if not answer.strip():
+            return Judgement(verdict=Verdict.ERROR, predicted=None, reason="the gold answer is empty")
+        try:
+            if known.kind is AnswerKind.PROGRAM:
+                return self._judge_program(completion, answer)
+            return self._judge_text(known, completion, answer, truncated)
+        except VerificationError:
+            raise
+        except Exception as error:
+            reason = f"the verifier failed: {type(error).__name__}: {error}"[:300]
+            return Judgement(verdict=Verdict.ERROR, predicted=None, reason=reason)
+
+    def _judge_text(self, strategy: Strategy, completion: str, answer: str, truncated: bool) -> Judgement:
+        extraction = extract_answer(completion, strategy.answer_markers or DEFAULT_MARKERS, truncated=truncated)
+        if extraction.answer is None:
+            return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=extraction.rule)
+        comparison = self._compare(extraction.answer, answer)
+        if not comparison.equal and extraction.region:
+            whole = compare_without_symbols(extraction.region, answer)
+            comparison = whole if whole is not None and whole.equal else comparison
+        return _text_judgement(extraction, comparison, answer)
+
+    def _judge_program(self, completion: str, answer: str) -> Judgement:
+        outcome = self._programs.run(completion)
+        if outcome.verdict is not None:
+            return Judgement(verdict=outcome.verdict, predicted=None, reason=outcome.reason)
+        predicted = "; ".join(outcome.answers)[:_MAX_PREDICTED_CHARS]
+        if len(outcome.answers) > 1 and not isinstance(read_value(answer), Listing):
+            reason = f"several values ({len(outcome.answers)})"
+            return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=reason)
+        return _program_judgement(predicted, compare_without_symbols(predicted, answer), outcome, answer)
+
+    def _compare(self, predicted: str, gold: str) -> Comparison:
+        comparison = compare_without_symbols(predicted, gold)
+        if comparison is not None:
+            return comparison
+        return compare_symbolically(predicted, gold, self._sandbox, self._symbolic_timeout_s)
+
+    def close(self) -> None:
+        """Ends all worker processes. Judging after that is an error for what needs them."""
+        self._monty.close()
+        self._sandbox.close()
+
+    def __enter__(self) -> "Verifier":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _text_judgement(extraction: Extraction, comparison: Comparison, answer: str) -> Judgement:
+    predicted = (extraction.answer or "")[:_MAX_PREDICTED_CHARS]
+    if comparison.timed_out:
+        return Judgement(
+            verdict=Verdict.TIMEOUT, predicted=predicted, reason=f"{extraction.rule}; comparing took too long"
+        )
+    if comparison.equal:
+        reason = f"{extraction.rule}; {comparison.layer}"
+        return Judgement(verdict=Verdict.CORRECT, predicted=predicted, reason=reason)
+    if read_value(answer) is not None and not any(char.isdigit() or char == "\\" for char in predicted):
+        return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=f"{extraction.rule}; no number in it")
+    reason = f"{extraction.rule}; not equal ({comparison.layer})" + (
+        f"; {comparison.error}" if comparison.error else ""
+    )
+    return Judgement(verdict=Verdict.WRONG, predicted=predicted, reason=reason)
+
+
+def _program_judgement(predicted: str, comparison: Comparison | None, outcome: Outcome, answer: str) -> Judgement:
+    if comparison is not None and comparison.equal:
+        return Judgement(verdict=Verdict.CORRECT, predicted=predicted, reason=f"{outcome.reason}; {comparison.layer}")
+    if read_value(answer) is not None and read_value(predicted) is None:
+        return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=f"{outcome.reason}; the result is no number")
+    return Judgement(verdict=Verdict.WRONG, predicted=predicted, reason=f"{outcome.reason}; not equal")
+
+
+def _require_positive(**settings: float) -> None:
+    for name, value in settings.items():
+        if value <= 0:
+            raise ConfigError(f"{name} is {value}, but must be positive")

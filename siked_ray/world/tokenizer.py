@@ -1,0 +1,54 @@
+"""The world's tokenizer: byte-level BPE, digits apart, frequent words and strategy tags in one token."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from siked_ray.world.problems import generate
+from siked_ray.world.prompts import STRATEGIES, student_prompt, teacher_prompt
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+VOCAB_SIZE = 768
+PAD, EOS = "<pad>", "<eos>"
+#: A strategy's tag, a word, one digit, one other sign (each with the space before it), or one white space.
+_PIECES = r" ?\[(?:cot|l2m|pot)\]:| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]|\s"
+_NUM_PROBLEMS, _SEED = 3000, 0
+
+
+def build_tokenizer() -> "PreTrainedTokenizerFast":
+    """Train the tokenizer on text of the world; the same vocabulary at every call."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB_SIZE,
+        special_tokens=[PAD, EOS],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_texts(), trainer)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=EOS,
+        clean_up_tokenization_spaces=False,
+        model_max_length=512,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def _texts() -> Iterator[str]:
+    for problem in generate(_NUM_PROBLEMS, seed=_SEED):
+        for strategy in STRATEGIES:
+            yield f" {strategy.tag} {problem.rationales[strategy.name]}"
+            yield teacher_prompt(strategy, problem.question)
+        yield student_prompt(problem.question)

@@ -1,0 +1,116 @@
+"""Equal and unequal answers, layer by layer."""
+
+import pytest
+
+from siked_ray.verification import equivalent
+from siked_ray.verification.equivalence import Layer, compare_symbolically, compare_without_symbols
+from siked_ray.verification.sandbox.client import SandboxPool
+
+_SAME = [
+    ("72", "72"),
+    ("72.0", "72"),
+    ("1,234.50", "1234.5"),
+    ("$66", "66 dollars"),
+    ("1e3", "1000"),
+    ("-0", "0"),
+    ("0.0", "0"),
+    ("3/4", "0.75"),
+    ("1 3/4", "1.75"),
+    ("-(1/3)", "-1/3"),
+    ("50%", "50"),
+    ("50%", "0.5"),
+    ("50%", "50 percent"),
+    ("17.999999999999996", "18"),
+    ("0.30000000000000004", "0.3"),
+    ("5.551115123125783e-17", "0"),
+    ("33.333333333", "33.33"),
+    ("2/3", "0.67"),
+    ("3:2", "6:4"),
+    ("3:2", "3 to 2"),
+    ("3:2", "3/2"),
+    ("3:30 pm", "15:30"),
+    ("3:30 p.m.", "3:30 PM"),
+    ("3:30", "3:30 p.m."),
+    ("6:01:00 p.m.", "6:01 pm"),
+    ("12; 8", "12 and 8"),
+    ("12 (boys); 8 (girls)", "12; 8"),
+    ("twelve", "12"),
+    ("Sunday", "sunday."),
+    ("They are equal", "they are  equal"),
+    ("9 (apples)", "9"),
+    ("1000000000000000000001", "1,000,000,000,000,000,000,001"),
+    (r"\frac{1}{2}", "0.5"),
+    ("6th", "6"),
+]
+_DIFFERENT = [
+    ("72", "73"),
+    ("5", "-5"),
+    ("0", ""),
+    ("", ""),
+    ("0", "none"),
+    ("1.5", "15"),
+    ("1,5", "1.5"),
+    ("1000000000000", "1000000000001"),
+    ("33.3", "33.33"),
+    ("2/3", "0.66"),
+    ("2/3", "0.7"),
+    ("0.001", "0.002"),
+    ("1e-12", "2e-12"),
+    ("50%", "5"),
+    ("50%", "5000"),
+    ("3:2", "2:3"),
+    ("3:2", "1.5"),
+    ("3:20", "6:40"),
+    ("3:30 am", "3:30 pm"),
+    ("6:01:00 p.m.", "6:1"),
+    ("12; 8", "8; 12"),
+    ("12; 8", "12"),
+    ("12; 8", "12; 8; 4"),
+    ("Sunday", "Monday"),
+    ("5", "Sunday"),
+    ("nan", "inf"),
+    ("1/0", "1"),
+    ("9" * 500, "9" * 501),
+    ("1e999999999", "2"),
+]
+
+
+@pytest.mark.parametrize(("left", "right"), _SAME)
+def test_same(left: str, right: str) -> None:
+    assert equivalent(left, right) and equivalent(right, left)
+
+
+@pytest.mark.parametrize(("left", "right"), _DIFFERENT)
+def test_different(left: str, right: str) -> None:
+    assert not equivalent(left, right) and not equivalent(right, left)
+
+
+def test_symbolic_layer() -> None:
+    with SandboxPool() as sandbox:
+        for left, right, expected in [
+            (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}", True),
+            ("20*5", "100", True),
+            ("5-3", "2", True),
+            ("5-3", "-3", False),
+            ("x^2 + 2x + 1", "(x+1)^2", True),
+            (r"2\pi", "6.2832", False),
+            (r"\sqrt{16}", "4", True),
+        ]:
+            assert compare_without_symbols(left, right) is None
+            assert equivalent(left, right, sandbox=sandbox) is expected, (left, right)
+            assert equivalent(right, left, sandbox=sandbox) is expected, (right, left)
+
+
+def test_symbolic_layer_is_killed_at_its_deadline_and_starts_again() -> None:
+    with SandboxPool() as sandbox:
+        late = compare_symbolically("9^{9^{9^{9}}}+1", "2", sandbox, timeout_s=0.5)
+        assert not late.equal and (late.timed_out or late.error)
+        assert compare_symbolically("2+2", "4", sandbox, timeout_s=5.0).equal
+
+
+@pytest.mark.parametrize(
+    "pair", [("72", "73"), ("1,234", "1234"), ("12; 8", "3:2"), ("Sunday", "Monday"), ("a b", "5")]
+)
+def test_the_cheap_layers_decide_what_they_can(pair: tuple[str, str]) -> None:
+    comparison = compare_without_symbols(*pair)
+    assert comparison is not None and comparison.layer is not Layer.SYMBOLIC

@@ -1,0 +1,166 @@
+"""What is read from a text, and by which rule."""
+
+import pytest
+
+from siked_ray.verification import extract_answer
+
+_READ = [
+    ("Final Answer: 72", "72"),
+    ("final answer is 72", "72"),
+    ("**Final Answer:** 72", "72"),
+    ("**Final Answer**: **72**", "72"),
+    ("Final Answer:\n\n72", "72"),
+    ("Final Answer:\n\\[\n72\n\\]", "72"),
+    ("### Final Answer:\n$$72$$", "72"),
+    ("#### 1,234.50", "1234.50"),
+    ("####72", "72"),
+    ("The answer is 66 dollars.", "66"),
+    ("The answer is $66.", "66"),
+    ("The answer is -$66.", "-66"),
+    ("The answer is: US$1,080.", "1080"),
+    ("The answer is 50%.", "50%"),
+    ("The answer is 50 percent", "50%"),
+    ("The answer is 3 hours.", "3"),
+    ("The answer is 3 square meters (m^2).", "3"),
+    ("The answer is 25 mph", "25"),
+    ("The answer is 100°C", "100"),
+    ("Final Answer: 60 m²", "60"),
+    ("Final Answer: $5.00/hour", "5.00"),
+    ("Final Answer: = -3", "-3"),
+    ("Final Answer: x = -3", "-3"),
+    ("Final Answer: \u22123", "-3"),
+    ("Final Answer: \u20133", "-3"),
+    ("Final Answer: +3", "3"),
+    ("Final Answer: 3/4", "3/4"),
+    ("Final Answer: 1 3/4 cups", "1 3/4"),
+    ("Final Answer: 5½", "5 1/2"),
+    ("Final Answer: ½", "1/2"),
+    (r"Final Answer: \frac{3}{4}", "3/4"),
+    (r"Final Answer: $-\frac{3}{4}$", "-3/4"),
+    (r"Final Answer: 1\frac{1}{2}", "1 1/2"),
+    (r"Final Answer: \dfrac12", "1/2"),
+    ("Final Answer: -(1/3)", "-1/3"),
+    ("Final Answer: 1.5e3", "1500"),
+    ("Final Answer: 1.5 x 10^3", "1500"),
+    (r"Final Answer: $1.5 \times 10^{-2}$", "0.015"),
+    ("Final Answer: 2.5 million dollars", "2500000"),
+    ("Final Answer: 3:2", "3:2"),
+    ("Final Answer: 3 : 2", "3:2"),
+    ("Final Answer: 3 to 2", "3:2"),
+    ("Final Answer: 3:30 p.m.", "3:30 pm"),
+    ("Final Answer: at 3:30 PM sharp", "3:30 pm"),
+    ("Final Answer: 9:03:36 a.m.", "9:03:36 am"),
+    ("Final Answer: twelve", "12"),
+    ("Final Answer: twenty-five apples", "25"),
+    ("Final Answer: two hundred and six.", "206"),
+    ("Final Answer: 12; 8", "12; 8"),
+    ("Final Answer: 12 (boys); 8 (girls)", "12; 8"),
+    ("Final Answer: 12 boys and 8 girls", "12; 8"),
+    ("Final Answer: x = 12, y = 8", "12; 8"),
+    ("Final Answer: (3, 4)", "3; 4"),
+    (r"\boxed{\$12{,}345\text{ dollars}}", "12345"),
+    (r"so $\boxed{\text{66 dollars}}$.", "66"),
+    (r"\boxed{1\,234}", "1234"),
+    (r"\boxed{50\%}", "50%"),
+    (r"Final Answer: The result is \boxed{7}.", "7"),
+    (r"Final Answer: \sqrt{2}", r"\sqrt{2}"),
+    (r"\boxed{\frac{\sqrt{3}}{2}}", r"\frac{\sqrt{3}}{2}"),
+    ("Final Answer: 1\u202f234", "1234"),
+    ("Final Answer: 1_000", "1000"),
+    ("Final Answer: .5", "0.5"),
+    ("Final Answer: \uff17\uff12", "72"),
+    ("Final Answer: 3 + 4 = 7 eggs", "7"),
+    ("Final Answer: 3 eggs + 4 eggs = 7 eggs.", "7"),
+    ("Final Answer: 12 (since 24 = 2 * 12)", "12"),
+    ("Final Answer: 12, because 24 / 2 = 12.", "12"),
+    ("Final Answer: <<3+4=7>>7", "7"),
+    ("Final Answer: 20 * 5", "20 * 5"),
+    ("Final Answer: 5-3", "5-3"),
+    ("The answer is that 3 friends paid 20 dollars.", "20"),
+    ("The answer is 18 dollars for 3 friends.", "18"),
+    ("Final Answer: Sunday", "Sunday"),
+    ("Final Answer: Mrs. Hilt", "Mrs. Hilt"),
+    ("The answer is 5. No wait.\nThe answer is 6.", "6"),
+    ("#### 5\n\nQuestion: What is next?\n#### 6", "5"),
+    ("Final Answer: 0", "0"),
+    ("Final Answer: -0.5", "-0.5"),
+    ("Final Answer: 10000000000000000000001", "10000000000000000000001"),
+    # fall-backs
+    ("So he has 5 + 3 = 8 apples.", "8"),
+    ("It is 5-3", "3"),
+    ("It is 5 - 3 in total", "3"),
+    ("so x = -3", "-3"),
+    ("The temperature is -3 degrees", "-3"),
+    ("They met on Day-3", "3"),
+    ("First 3 and then 4", "4"),
+    ("Steps...\nA: 26", "26"),
+    ("Answer: 26 eggs\n", "26"),
+    ("Total: $1,234.50", "1234.50"),
+    ("He pays 16 - 3 - 4 = <<16-3-4=9>>9 dollars", "9"),
+]
+
+
+@pytest.mark.parametrize(("text", "answer"), _READ)
+def test_read(text: str, answer: str) -> None:
+    assert extract_answer(text).answer == answer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no number",
+        "Final Answer:",
+        "Final Answer: **",
+        "####",
+        r"\boxed{}",
+        "The answer is",
+        "\n\n",
+        "\\",
+        "$",
+        "-",
+        "?!",
+    ],
+)
+def test_no_answer_is_none(text: str) -> None:
+    assert extract_answer(text).answer is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Final Answer: 1,",
+        "#### 3/",
+        r"Final Answer: \boxed{12",
+        r"so it is \boxed{12",
+        r"#### \frac{1}{",
+        r"#### \frac{1}",
+        "Final Answer: 1e",
+        "#### -",
+        "#### 3:",
+    ],
+)
+def test_visibly_cut_answers_are_not_read(text: str) -> None:
+    assert extract_answer("There are 7. " + text).answer is None
+
+
+@pytest.mark.parametrize(
+    "text", ["#### 12", "Final Answer: 12", "Final Answer: 12.", "He has 12", "It is 3 + 9 = 12", "The answer is 12 do"]
+)
+def test_truncated_generation_is_not_trusted_at_its_end(text: str) -> None:
+    assert extract_answer(text, truncated=True).answer is None
+    assert extract_answer(text + "\nThe end", truncated=True).answer == "12" or "#" not in text
+
+
+def test_markers_are_settings_and_say_how_it_was_read() -> None:
+    text = "RESULT => 5\nThe answer is 6."
+    extraction = extract_answer(text, ("RESULT =>",))
+    assert (extraction.answer, extraction.by_marker) == ("5", True)
+    assert extract_answer(text, ("Nothing:",)).rule == "fall-back: The answer is"
+    assert extract_answer("so 7 then", ("Nothing:",)).rule == "fall-back: last number"
+    assert extract_answer("3 + 4 = 7").rule == "fall-back: last equation"
+
+
+def test_a_later_marker_answers_where_an_earlier_one_is_empty() -> None:
+    assert extract_answer("The answer is 5. Final Answer:").answer == "5"
+    assert extract_answer("There are 5. Final Answer:").answer is None

@@ -1,0 +1,137 @@
+"""Programs: where their answer is found, what is no answer, and which tier runs them."""
+
+import pytest
+
+from siked_ray.core.verdict import Verdict
+from siked_ray.verification import Verifier
+from siked_ray.verification.program_text import programs_in, without_unused_imports
+
+_CORRECT = [
+    ("answer = 3 + 4", "7"),
+    ("ans = 3 + 4", "7"),
+    ("x = 3\ny = 4\nx + y", "7"),
+    ("def solution():\n    return 7", "7"),
+    ("def solution():\n    return 7\nanswer = solution()", "7"),
+    ("def solution():\n    return 7\nprint(solution())", "7"),
+    ("def solution():\n    answer = 7\n    return answer", "7"),
+    ("def solution():\n    print(7)", "7"),
+    ("print(7)", "7"),
+    ("print('The answer is', 7)", "7"),
+    ("print(1)\nprint('Final Answer:', 7)", "7"),
+    ("print(f'She has {7} apples left.')", "7"),
+    ("print('3 + 4 =', 7)", "7"),
+    ("```python\nanswer = 7\n```", "7"),
+    ("Let us see.\n```python\nanswer = 7\n```\nThis prints 8.", "7"),
+    ("```\nanswer = 7\n```", "7"),
+    ("```python\nx = 3\n```\nand then\n```python\nanswer = x + 4\n```\n```\n12\n```", "7"),
+    ("```python\nanswer = 7", "7"),
+    ("Here is the program:\nx = 3\nanswer = x + 4\nSo the answer is seven.", "7"),
+    (" x = 3\nanswer = x + 4", "7"),
+    ("    x = 3\n    answer = x + 4", "7"),
+    ("answer = 7\n\nQuestion: what is next?", "7"),
+    ("answer = 7\r\n", "7"),
+    ("answer = 7.0", "7"),
+    ("answer = 0.1 + 0.2", "0.3"),
+    ("answer = 0", "0"),
+    ("answer = -5", "-5"),
+    ("answer = 10 ** 30", "1000000000000000000000000000000"),
+    ("answer = '7 apples'", "7"),
+    ("answer = f'{7:.2f}'", "7"),
+    ("answer = [7]", "7"),
+    ("answer = 12, 8", "12; 8"),
+    ("answer = '3:2'", "3:2"),
+    ("answer = 50.0", "50%"),
+    ("import math\nanswer = math.ceil(6.2)", "7"),
+    ("from math import *\nanswer = ceil(6.2)", "7"),
+    ("answer = math.ceil(6.2)", "7"),
+    ("from fractions import Fraction\nanswer = Fraction(1, 2)", "1/2"),
+    ("from decimal import Decimal\nanswer = Decimal('1.10')", "1.1"),
+    ("import statistics\nanswer = statistics.mean([6, 8])", "7"),
+    ("import numpy as np\nanswer = 7", "7"),
+    ("import numpy as np\nanswer = np.mean([6, 8])", "7"),
+    ("import numpy as np\nanswer = np.linalg.solve(np.array([[1, 1], [1, -1]]), np.array([10, 4]))[0]", "7"),
+    ("from sympy import symbols, solve, Eq\nx = symbols('x')\nanswer = solve(Eq(x + 1, 8), x)", "7"),
+    ("from sympy import *\nx, y = symbols('x y')\ns = solve([x + y - 10, x - y - 4], [x, y])\nanswer = s[x]", "7"),
+    ("from sympy.abc import x\nfrom sympy.solvers import solve\nanswer = solve(x - 7, x)[0]", "7"),
+    ("import sympy as sp\nanswer = sp.sqrt(49)", "7"),
+    ("import sympy\nanswer = sympy.Rational(7, 2)", "3.5"),
+    ("from sympy import *\nanswer = sqrt(2)", "1.41421356237310"),
+    ("from sympy import *\nprint(solve('x - 7')[0])", "7"),
+    ("x = Symbol('x')\nsolution = solve_it(Eq(x + 1, 8), x)\nans = solution[x]", "7"),
+    ("def gen():\n    yield 7\nanswer = next(gen())", "7"),
+    ("a = [1]\ndel a\nanswer = 7", "7"),
+    ("class Box:\n    def __init__(self, n):\n        self.n = n\nanswer = Box(7).n", "7"),
+    ("if __name__ == '__main__':\n    print(7)", "7"),
+    ("import random\nrandom.seed(1)\nanswer = 7", "7"),
+    ("from datetime import date\nanswer = (date(2024, 1, 8) - date(2024, 1, 1)).days", "7"),
+    ("try:\n    answer = 1 / 0\nexcept ZeroDivisionError:\n    answer = 7", "7"),
+]
+_NO_ANSWER = [
+    "",
+    "   \n",
+    "x = 7",
+    "pass",
+    "answer = None",
+    "answer = True",
+    "answer = 7 == 7",
+    "answer = [7, 8]",
+    "answer = []",
+    "answer = {'a': 7, 'b': 8}",
+    "answer = 7j",
+    "answer = float('nan')",
+    "answer = float('inf')",
+    "answer = ''",
+    "answer = 'many'",
+    "print(7)\nprint(8)",
+    "print('7 and 8')",
+    "def solution():\n    pass",
+    "from sympy import *\nx = symbols('x')\nanswer = solve(x**2 - 15*x + 56, x)",
+    "from sympy import *\nanswer = oo",
+    "from sympy import *\nx = symbols('x')\nanswer = x + 7",
+]
+_ERRORS = [
+    "answer = 1 / 0",
+    "answer = undefined",
+    "answer = (",
+    "this is prose, not a program",
+    "raise ValueError('7')",
+    "7 apples",
+]
+
+
+@pytest.mark.parametrize(("completion", "gold"), _CORRECT)
+def test_correct(verifier: Verifier, completion: str, gold: str) -> None:
+    judgement = verifier.judge("pot", completion, gold)
+    assert judgement.verdict is Verdict.CORRECT, judgement
+
+
+@pytest.mark.parametrize("completion", _NO_ANSWER)
+def test_none_or_several_values_are_unparsed(verifier: Verifier, completion: str) -> None:
+    judgement = verifier.judge("pot", completion, "7")
+    assert (judgement.verdict, judgement.predicted) == (Verdict.UNPARSED, None), judgement
+
+
+@pytest.mark.parametrize("completion", _ERRORS)
+def test_errors(verifier: Verifier, completion: str) -> None:
+    assert verifier.judge("pot", completion, "7").verdict is Verdict.ERROR
+
+
+def test_a_program_gives_the_same_answer_every_time(verifier: Verifier) -> None:
+    code = "import random, datetime, time\nanswer = random.randint(1, 10**9) + datetime.date.today().toordinal() + int(time.time())"
+    assert len({verifier.judge("pot", code, "7").predicted for _ in range(3)}) == 1
+
+
+def test_sessions_do_not_share_names(verifier: Verifier) -> None:
+    assert verifier.judge("pot", "answer = 7", "7").verdict is Verdict.CORRECT
+    assert verifier.judge("pot", "print('answer' if 'answer' in dir() else '')", "7").verdict is not Verdict.CORRECT
+    assert verifier.judge("pot", "from sympy import *\nSymbol.leak = 7\nanswer = 7", "7").verdict is not None
+    assert verifier.judge("pot", "from sympy import *\nanswer = Symbol.leak", "7").verdict is Verdict.ERROR
+
+
+def test_unused_imports_cost_no_second_tier() -> None:
+    assert without_unused_imports("import numpy as np\nans = 1") == "pass\nans = 1"
+    assert without_unused_imports("import numpy as np\nans = np.pi") == "import numpy as np\nans = np.pi"
+
+
+def test_prose_around_a_program_is_cut_off() -> None:
+    assert list(programs_in("Sure.\nx = 1\nanswer = x\nDone."))[-1] == "x = 1\nanswer = x"

@@ -1,0 +1,112 @@
+"""Verdicts, threads, deadlines, and the life of a verifier."""
+
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from siked_ray.core.strategy import AnswerKind, Strategy
+from siked_ray.core.verdict import Verdict
+from siked_ray.errors import ConfigError, VerificationError
+from siked_ray.verification import DEFAULT_ANSWER_FORMATS, Verifier
+
+
+def test_verdicts_of_text(verifier: Verifier) -> None:
+    for completion, gold, verdict, predicted in [
+        ("Final Answer: 72", "72", Verdict.CORRECT, "72"),
+        ("Final Answer: 1,234.50", "50", Verdict.WRONG, "1234.50"),
+        ("I do not know", "72", Verdict.UNPARSED, None),
+        ("Final Answer: none of them", "0", Verdict.UNPARSED, None),
+        ("Final Answer: 0", "0", Verdict.CORRECT, "0"),
+        ("Final Answer: -5", "-5", Verdict.CORRECT, "-5"),
+        ("Final Answer: 5-3", "-3", Verdict.WRONG, "5-3"),
+        ("Final Answer: Vendor 2", "Vendor 2", Verdict.CORRECT, "2"),
+        (r"Final Answer: \frac{\sqrt{2}}{2}", r"1/\sqrt{2}", Verdict.CORRECT, r"\frac{\sqrt{2}}{2}"),
+        ("#### 18", "9 * 2 = 18\n#### 18", Verdict.CORRECT, "18"),
+    ]:
+        judgement = verifier.judge("cot", completion, gold)
+        assert (judgement.verdict, judgement.predicted) == (verdict, predicted), judgement
+        assert judgement.reason
+
+
+def test_what_cannot_be_judged_is_an_error(verifier: Verifier) -> None:
+    assert verifier.judge("tot", "Final Answer: 7", "7").verdict is Verdict.ERROR
+    assert "tot" in verifier.judge("tot", "Final Answer: 7", "7").reason
+    assert verifier.judge("cot", "Final Answer: 7", " ").verdict is Verdict.ERROR
+
+
+def test_truncated_completions_are_not_trusted_at_their_end(verifier: Verifier) -> None:
+    assert verifier.judge("cot", "Final Answer: 7", "7", truncated=True).verdict is Verdict.UNPARSED
+    assert verifier.judge("cot", "Final Answer: 7\nDone", "7", truncated=True).verdict is Verdict.CORRECT
+
+
+def test_markers_of_the_strategy_are_used() -> None:
+    strategy = Strategy(name="own", kind=AnswerKind.TEXT, instruction="", answer_markers=("==>",))
+    with Verifier([strategy]) as verifier:
+        assert verifier.judge("own", "==> 7\nThe answer is 8", "7").verdict is Verdict.CORRECT
+
+
+def test_many_threads_off_the_main_thread() -> None:
+    """Signals would fail here; each thread gets its own answer back."""
+    with Verifier(DEFAULT_ANSWER_FORMATS, num_workers=2) as verifier, ThreadPoolExecutor(16) as threads:
+        rows = [("pot", f"answer = {i}", str(i)) for i in range(150)]
+        rows += [("pot", f"from sympy import *\nanswer = Integer({i})", str(i)) for i in range(15)]
+        rows += [("cot", rf"\boxed{{\sqrt{{{i * i}}}}}", str(i)) for i in range(2, 10)]
+        judgements = list(threads.map(lambda row: verifier.judge(*row), rows))
+    assert [judgement.verdict for judgement in judgements] == [Verdict.CORRECT] * len(rows)
+
+
+@pytest.mark.parametrize("prelude", ["", "from sympy import *\n"])
+def test_a_loop_costs_its_own_deadline_and_nothing_else(prelude: str) -> None:
+    with Verifier(DEFAULT_ANSWER_FORMATS, program_timeout_s=0.5, num_workers=2) as verifier:
+        honest = prelude + "answer = 7"
+        verifier.judge("pot", honest, "7")
+        start = time.monotonic()
+        loop = threading.Thread(target=lambda: results.append(verifier.judge("pot", prelude + "while True: pass", "7")))
+        results: list[object] = []
+        loop.start()
+        assert all(verifier.judge("pot", honest, "7").verdict is Verdict.CORRECT for _ in range(3))
+        loop.join()
+        assert getattr(results[0], "verdict", None) is Verdict.TIMEOUT
+        assert 0.4 < time.monotonic() - start < 6.0
+
+
+def test_closing_twice_and_judging_after_it() -> None:
+    verifier = Verifier(DEFAULT_ANSWER_FORMATS)
+    assert verifier.judge("pot", "answer = 7", "7").verdict is Verdict.CORRECT
+    verifier.close()
+    verifier.close()
+    with pytest.raises(VerificationError):
+        verifier.judge("pot", "answer = 7", "7")
+    assert verifier.judge("cot", "#### 7", "7").verdict is Verdict.CORRECT
+
+
+@pytest.mark.parametrize("setting", ["program_timeout_s", "program_memory_mb", "symbolic_timeout_s", "num_workers"])
+def test_impossible_settings(setting: str) -> None:
+    with pytest.raises(ConfigError, match=setting):
+        Verifier(DEFAULT_ANSWER_FORMATS, **{setting: 0})  # type: ignore[arg-type]
+
+
+def test_importing_is_light() -> None:
+    code = """
+import sys
+import siked_ray.verification, siked_ray.verification.audit
+heavy = {"sympy", "math_verify", "pydantic_monty", "torch", "ray", "numpy", "rich", "pyarrow"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_text_alone_starts_no_process_and_loads_nothing_heavy() -> None:
+    code = """
+import sys
+from siked_ray.verification import DEFAULT_ANSWER_FORMATS, Verifier
+with Verifier(DEFAULT_ANSWER_FORMATS) as verifier:
+    assert verifier.judge("cot", "Final Answer: 1,234", "1234").verdict == "correct"
+heavy = {"sympy", "math_verify", "pydantic_monty", "numpy"} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
