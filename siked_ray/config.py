@@ -123,7 +123,7 @@ class LoraSettings(Settings):
     """Low-rank adapters; rank 0 is full fine-tuning."""
 
     rank: Annotated[int, Field(ge=0)] = Field(default=16, description="Rank r; 0 trains all weights.")
-    alpha: Annotated[float, Field(gt=0)] = Field(default=32, description="Scale: the update is alpha / r · BA.")
+    alpha: PositiveInt = Field(default=32, description="Scale: the update is alpha / r · BA.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(default=0.0, description="Dropout before the adapter.")
 
 
@@ -230,11 +230,16 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     values = _read_yaml(Path(path))
     for override in overrides:
         _apply_override(values, override)
-    values["prompts"] = _resolve_prompts(values.get("prompts", "default"), Path(path).parent)
+    return load_values(values, base=Path(path).parent, shown=str(path))
+
+
+def load_values(values: dict[str, Any], *, base: Path, shown: str) -> Config:
+    """Settings from plain values: as `load_config`; `base` is where prompt files are looked for, `shown` their name."""
+    prompts = _resolve_prompts(values.get("prompts", "default"), base)
     try:
-        return Config.model_validate(values)
+        return Config.model_validate(values | {"prompts": prompts})
     except ValidationError as error:
-        raise ConfigError(f"{path}: " + "; ".join(_sentence(issue) for issue in error.errors())) from None
+        raise ConfigError(f"{shown}: " + "; ".join(_sentence(issue) for issue in error.errors())) from None
 
 
 def dump_config(config: Config) -> str:

@@ -72,7 +72,7 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
         tests=tests,
         excluded=[e for one in (problems, *tests.values()) for e in one.excluded],
         models=models,
-        max_model_len={role: _context(config, role, facts, questions) for role, facts in models.items()},
+        max_model_len={role: context_length(config, role, facts, questions) for role, facts in models.items()},
         notes=_overlaps(train, tests),
     )
 
@@ -119,7 +119,7 @@ def _folded(question: str) -> str:
     return " ".join(question.casefold().split())
 
 
-def _context(config: Config, role: str, facts: ModelFacts, questions: Sequence[str]) -> int:
+def context_length(config: Config, role: str, facts: ModelFacts, questions: Sequence[str]) -> int:
     """Context with which a role's engines are opened: as long as needed, at most what the model can do."""
     if not facts.known:
         return config.engine.max_model_len or _DEFAULT_CONTEXT

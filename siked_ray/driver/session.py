@@ -1,5 +1,6 @@
 """From the command line to the driver actor: connects to Ray, starts the driver, shows the board, waits."""
 
+import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,27 +25,33 @@ Show = Callable[[list[StageProgress]], None]
 def execute(config: Config, checked: Checked, show: Show) -> None:
     """Run, or continue, a run to its end; raises the SikedError that ended it early."""
     log_dir = _log_dir(config)
-    with _library_output_in(f"{log_dir}/client.log"):
-        _execute(config, checked, show, log_dir)
+    with connected(config, f"{log_dir}/client.log"):
+        import ray
 
-
-def _execute(config: Config, checked: Checked, show: Show, log_dir: str) -> None:
-    _connect(config)
-    import ray
-
-    board = ray.remote(ProgressBoard).options(num_cpus=0).remote()
-    driver_actor = ray.remote(Driver).options(num_cpus=0, max_concurrency=2)
-    driver = driver_actor.remote(config, _portable(checked), board, log_dir)
-    outcome = driver.run.remote()
-    try:
+        board: Any = ray.remote(ProgressBoard).options(num_cpus=0).remote()
+        driver_actor: Any = ray.remote(Driver).options(num_cpus=0, max_concurrency=2)
+        outcome = driver_actor.remote(config, _portable(checked), board, log_dir).run.remote()
         while not ray.wait([outcome], timeout=_REFRESH_S)[0]:
             show(ray.get(board.snapshot.remote()))
         show(ray.get(board.snapshot.remote()))
         error = _result(outcome, log_dir)
-    finally:
-        ray.shutdown()
     if error is not None:
         raise error
+
+
+@contextmanager
+def connected(config: Config, client_log: str) -> Iterator[None]:
+    """Connected to Ray while the body runs; what libraries print in this process goes to `client_log`, and the
+    screen belongs to the progress."""
+    Path(client_log).parent.mkdir(parents=True, exist_ok=True)
+    with open(client_log, "a", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
+        _connect(config)
+        import ray
+
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def _result(outcome: Any, log_dir: str) -> SikedError | None:
@@ -65,21 +72,13 @@ def _connect(config: Config) -> None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**quiet)
         return
     # On one's own machine CPUs are only Ray's bookkeeping: idle engines and training workers share the cores.
     num_cpus = max(int(cpus_wanted(config)) + 1, os.cpu_count() or 1)
     ray.init(address="local", num_cpus=num_cpus, include_dashboard=False, **quiet)
-
-
-@contextmanager
-def _library_output_in(path: str) -> Iterator[None]:
-    """Keep what libraries print in this process off the screen; progress has its own console."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
-        yield
 
 
 def _log_dir(config: Config) -> str:

@@ -1,5 +1,6 @@
 """What a machine has of what siked-ray needs."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -113,7 +114,7 @@ def _ray_cluster() -> Finding:
     import ray
 
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         resources = {name: amount for name, amount in ray.cluster_resources().items() if ":" not in name}
     except Exception as error:
         return Finding(subject="Ray cluster", ok=False, found=f"{address}: {error}", remedy="unset or mend RAY_ADDRESS")

@@ -27,7 +27,7 @@ class TrainingPlan:
     gradient_checkpointing: bool
     loss_on: str
     lora_rank: int
-    lora_alpha: float
+    lora_alpha: int
     lora_dropout: float
     zero_stage: int
     precision: str

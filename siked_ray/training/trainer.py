@@ -47,13 +47,16 @@ def fine_tune(
     `rows` and `output` are relative to the storage, `start` is a directory or Hub name. Returns the counters of
     the stage: steps, tokens, seconds, first_loss, last_loss, losses, skipped. Raises StageError.
     """
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
 
+    # Typed as its first version, although its second one is what is imported.
+    train: Any = ray.train
     use_gpu = group.gpus_per_worker > 0
     with tempfile.TemporaryDirectory(prefix="siked-train-") as scratch:
+        worker: Any = _train_on_worker
         trainer = TorchTrainer(
-            _train_on_worker,
+            worker,
             train_loop_config={
                 "rows": list(rows),
                 "start": start,
@@ -65,7 +68,7 @@ def fine_tune(
                 "use_gpu": use_gpu,
                 "log_prefix": f"{log_dir}/{stage}",
             },
-            scaling_config=ScalingConfig(
+            scaling_config=train.ScalingConfig(
                 num_workers=group.num_workers,
                 use_gpu=use_gpu,
                 resources_per_worker={
@@ -74,15 +77,15 @@ def fine_tune(
                 },
             ),
             torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
-            run_config=RunConfig(
+            run_config=train.RunConfig(
                 name=stage.replace("/", "_"),
                 storage_path=scratch if storage.is_local else storage.path("checkpoints"),
-                failure_config=FailureConfig(max_failures=group.max_failures),
+                failure_config=train.FailureConfig(max_failures=group.max_failures),
                 worker_runtime_env={"env_vars": {} if use_gpu else {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}},
             ),
         )
         try:
-            result = trainer.fit()
+            result: Any = trainer.fit()
         except Exception as error:
             raise StageError(f"{stage} failed: {_cause(error)}") from error
     return dict(result.return_value)

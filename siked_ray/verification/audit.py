@@ -57,7 +57,24 @@ class AuditReport:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain containers, ready for JSON."""
-        return asdict(self)
+        return {
+            "num_rollouts": self.num_rollouts,
+            "num_without_problem": self.num_without_problem,
+            "by_strategy": {strategy: dict(counts) for strategy, counts in self.by_strategy.items()},
+            "changes": dict(self.changes),
+            "disagreements": dict(self.disagreements),
+            "excluded_golds": {dataset: dict(reasons) for dataset, reasons in self.excluded_golds.items()},
+            "samples": {title: [asdict(finding) for finding in samples] for title, samples in self.samples().items()},
+        }
+
+    def samples(self) -> dict[str, list[Finding]]:
+        """The kept findings by what is worth looking at in them."""
+        return {
+            "verdict changes": self.change_samples,
+            "marker and fall-back disagree": self.disagreement_samples,
+            "unparsed": self.unparsed_samples,
+            "wrong, but numerically close": self.close_samples,
+        }
 
 
 def audit_run(
@@ -200,12 +217,7 @@ def render(report: AuditReport) -> str:
         lines.append(
             f"golds left out of {dataset}: " + ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
         )
-    for title, samples in (
-        ("verdict changes", report.change_samples),
-        ("marker and fall-back disagree", report.disagreement_samples),
-        ("unparsed", report.unparsed_samples),
-        ("wrong, but numerically close", report.close_samples),
-    ):
+    for title, samples in report.samples().items():
         lines += _rendered_samples(title, samples)
     return "\n".join(lines)
 

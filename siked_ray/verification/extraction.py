@@ -20,10 +20,12 @@ DEFAULT_MARKERS = ("Final Answer:", "####", "The answer is", r"\boxed{}")
 _CLOSING_MARKERS = frozenset({"final answer:", "####", r"\boxed{}"})
 _RUN_ON = re.compile(r"\n\s*(?:Question|Q|Problem|#{2,3} ?(?:Instruction|Question|Input|Problem))\s*:")
 _ANSWER_PHRASE = re.compile(
-    r"^\s*A:|\b(?:answer|result)\b(?: to (?:this|the) (?:question|problem))?\s*(?:\*\*)?\s*(?:is\b|=|:|would be\b|will be\b)",
+    r"^\s*A:|\b(?:answer|result)\b(?: to (?:this|the) (?:question|problem))?\s*(?:\*\*)?\s*"
+    r"(?:is\b|=|:|would be\b|will be\b)",
     re.IGNORECASE | re.MULTILINE,
 )
 _NOTHING_YET = re.compile(r"(?:[\s*$]|\\\[|\\\()*\n\s*")
+_WORD_FIRST = re.compile(r"[\s*]*[A-Za-z]{2}")
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _TAIL_CHARS = 4000
 _MAX_OCCURRENCES = 8  # of a marker, from the end: a text of nothing but markers must not take long
@@ -97,7 +99,14 @@ def _regions(text: str, marker: str) -> Iterator[tuple[str, bool]]:
         start = blank.end() if blank else start
         end = text.find("\n", start)
         region = text[start : end if end >= 0 else len(text)]
-        yield _boxes_within(region), end < 0
+        if not _is_heading(marker, region, text[end:] if end >= 0 else ""):
+            yield _boxes_within(region), end < 0
+
+
+def _is_heading(marker: str, region: str, rest: str) -> bool:
+    """`#### Step 2` with text after it is Markdown, not an answer; `#### 72` and a last `#### Sunday` are answers."""
+    is_sign = not any(char.isalnum() for char in marker)
+    return is_sign and bool(rest.strip()) and bool(_WORD_FIRST.match(region))
 
 
 @lru_cache(maxsize=64)

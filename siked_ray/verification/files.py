@@ -42,13 +42,16 @@ def verify_file(
         raise ConfigError(f"--workers is {num_workers}, but at least one is needed")
     counts: Counter[str] = Counter({str(verdict): 0 for verdict in Verdict})
     in_path, out_path = Path(in_path), Path(out_path)
-    with _opened(in_path, "rb") as source, _opened_beside(out_path, in_path) as target:
-        with _progress(in_path, show_progress) as advance:
-            for lines_read, rows in _judged(_chunks(source), strategies, num_workers):
-                for verdict, row in rows:
-                    counts[verdict] += 1
-                    target.write(row)
-                advance(lines_read)
+    with (
+        _opened(in_path, "rb") as source,
+        _opened_beside(out_path, in_path) as target,
+        _progress(in_path, show_progress) as advance,
+    ):
+        for num_bytes, rows in _judged(_chunks(source), strategies, num_workers):
+            for verdict, row in rows:
+                counts[verdict] += 1
+                target.write(row)
+            advance(num_bytes)
     return dict(counts)
 
 

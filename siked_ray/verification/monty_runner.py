@@ -17,11 +17,12 @@ from siked_ray.verification.plain import Findings, Outcome, outcome_of, plain_te
 
 #: Modules that monty lacks and the second tier grants.
 SECOND_TIER_MODULES = frozenset({"sympy", "numpy", "fractions", "statistics", "cmath"})
-#: Names that program-of-thought prompts take for granted, because their executors import them; the second tier has them.
-ASSUMED_NAMES = frozenset(
-    "math np statistics Symbol symbols solve Eq solve_it simplify Rational nsolve solveset linsolve "
-    "solve_linear_system solve_poly_system".split()
-)
+_ASSUMED = """
+math np statistics Symbol symbols solve Eq solve_it simplify Rational nsolve solveset linsolve solve_linear_system
+solve_poly_system
+"""
+#: What program-of-thought prompts take for granted because their executors import it; the second tier has it.
+ASSUMED_NAMES = frozenset(_ASSUMED.split())
 ANSWER_VARIABLES = ("answer", "ans")
 
 _MAX_PRINTED_BYTES = 100_000

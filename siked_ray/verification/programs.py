@@ -22,6 +22,7 @@ class ProgramRunner:
         """What the completion's program gives; a completion without valid Python is an error."""
         if len(completion) > MAX_PROGRAM_CHARS:
             return Outcome(verdict=Verdict.ERROR, reason=f"a program of {len(completion)} characters")
+        completion = completion.encode("utf-8", "replace").decode()  # lone surrogates are no Python either
         outcome = Outcome(verdict=Verdict.UNPARSED, reason="no program found")
         for code in programs_in(completion):
             if not code.strip():

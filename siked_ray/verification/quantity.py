@@ -32,7 +32,10 @@ ATOM = (
     r"(?P<percent>\s?(?:%|percent\b|per cent\b))?"
 )
 _UNIT = r"(?:\s?\([^()]{0,60}\)|\s?(?:[-/^]?\s?[A-Za-z$'][\w.$'/^-]*\s*){1,5}(?:\([^()]{0,60}\))?)?"
-_LABEL = r"(?:[A-Za-z][\w' ]{0,30}\s?=\s?|[A-Za-z][A-Za-z' ]{0,30}\s?:\s?|(?:about|approximately|around|roughly|exactly|only|~|=)\s?)?"
+_LABEL = (
+    r"(?:[A-Za-z][\w' ]{0,30}\s?=\s?|[A-Za-z][A-Za-z' ]{0,30}\s?:\s?"
+    r"|(?:about|approximately|around|roughly|exactly|only|~|=)\s?)?"
+)
 _ITEM = re.compile(rf"{_LABEL}{ATOM}{_UNIT}", re.IGNORECASE)
 _COLON = re.compile(
     rf"({NUMBER})((?:\s?:\s?{NUMBER}){{1,3}})\s*(?:([ap])\.?\s?m\b\.?)?|({NUMBER}) to ({NUMBER})", re.IGNORECASE
@@ -99,7 +102,7 @@ def read_items(text: str) -> Value | None:
 
 
 def has_form_of_number(text: str) -> bool:
-    """Whether a text is written like one number, even one that has no value (`1/0`) or is too long to be computed with."""
+    """Whether a text is written like one number, even one without a value (`1/0`) or too long to compute with."""
     return len(text) <= _MAX_CHARS and bool(_ITEM.fullmatch(_unwrapped(normalise(text).strip(_EDGE))))
 
 

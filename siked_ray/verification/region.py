@@ -17,6 +17,8 @@ _TIME_IN_TEXT = re.compile(
 _SENTENCE_END = re.compile(r"(?<![ap]\.m)(?<!\b[A-Z])(?<!\b(?:Mr|Ms|Dr))(?<!Mrs)[.!?](?=\s+(?:[A-Z\"'(]|$)|$)")
 _EXPLANATION = re.compile(r"[,(;]|\b(?:because|since|as|so|which|for|when|if|after|where|that)\b", re.IGNORECASE)
 _CUT = re.compile(r"(?:\d[,/:]|[-+/\\]|\d\s*[*x^/]|\d[eE]|\\[dt]?frac\s*(?:\{[^{}]*\}?)?)$|\{[^{}]*$")
+_SIGN_WORD = re.compile(r"^(?:minus|negative) (?=[\d.$])", re.IGNORECASE)
+_CHOICE = re.compile(r"^\(?[A-Z]\) ?(?=[-\d.$\\])")
 _WORD_BEFORE_SIGN = re.compile(r"[A-Za-z]{2}$")
 _EDGE = " \t\r\n,;:!?\"'*"
 
@@ -37,6 +39,7 @@ def read_region(raw: str, *, at_end: bool = False, prefer_last: bool = False) ->
     `prefer_last`: the region is no statement of an answer but a last line; take its last number.
     """
     text = normalise(raw[-_MAX_CHARS:] if prefer_last else raw[:_MAX_CHARS]).strip(_EDGE)
+    text = _SIGN_WORD.sub("-", _CHOICE.sub("", text))
     if not text or at_end:
         return Region(None, text, is_cut=at_end)
     if _CUT.search(text) or (raw.rstrip().endswith((",", ":")) and text[-1].isdigit()):

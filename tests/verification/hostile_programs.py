@@ -51,7 +51,7 @@ PLAIN = (
     "import os\nos.system('touch {marker}')\nanswer = 42",
     "import os\nos.execv('/bin/sh', ['sh', '-c', 'touch {marker}'])",
     "import subprocess\nsubprocess.run(['touch', '{marker}'])\nanswer = 42",
-    "import subprocess as s\ntry:\n    s.Popen('touch {marker}', shell=True)\nexcept BaseException:\n    pass\nanswer = 42",
+    "import subprocess as s\ntry:\n    s.call(['touch', '{marker}'])\nexcept BaseException:\n    pass\nanswer = 42",
     "import multiprocessing\nmultiprocessing.Process(target=print).start()\nanswer = 42",
     "import threading\nthreading.Thread(target=print).start()\nanswer = 42",
     "import ctypes\nctypes.CDLL(None).system(b'touch {marker}')\nanswer = 42",
@@ -85,7 +85,7 @@ PLAIN = (
     "answer = int(input())",
     # pickles and other loaders of code
     "import pickle\npickle.loads(b\"cos\\nsystem\\n(S'touch {marker}'\\ntR.\")\nanswer = 42",
-    "class E:\n    def __reduce__(self):\n        import os\n        return os.system, ('touch {marker}',)\nanswer = E()",
+    "class E:\n    def __reduce__(self):\n        return print, ('{marker}',)\nanswer = E()",
     "import marshal\nanswer = marshal.loads(b'')",
     "import shelve\nshelve.open('{marker}')\nanswer = 42",
     "import zipimport\nanswer = 42",
@@ -114,7 +114,7 @@ PLAIN = (
     "import re\nre.match('(a+)+$', 'a' * 40 + 'b')\nanswer = 41",
     # lies
     "class A:\n    def __eq__(self, other):\n        return True\nanswer = A()",
-    "class A(int):\n    def __eq__(self, other):\n        return True\n    def __hash__(self):\n        return 42\nanswer = A(41)",
+    "class A(int):\n    __eq__ = lambda self, other: True\n    __hash__ = lambda self: 42\nanswer = A(41)",
     "class A(str):\n    def __eq__(self, other):\n        return True\nanswer = A('41')",
     "class A:\n    def __str__(self):\n        return '42'\n    def __repr__(self):\n        return '42'\nanswer = A()",
     "class A:\n    def __float__(self):\n        return 42.0\n    def __int__(self):\n        return 42\nanswer = A()",

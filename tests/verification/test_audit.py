@@ -55,7 +55,7 @@ def test_audit(run_dir: Path) -> None:
     assert report.num_rollouts == 7 and report.num_without_problem == 1
     assert report.changes == {"wrong → correct": 1, "error → correct": 1}
     assert report.disagreements == {"cot": 1}
-    assert [finding.request_id for finding in report.close_samples] == ["r1", "r3"]
+    assert {finding.request_id for finding in report.close_samples} == {"r1", "r3"}
     assert [finding.request_id for finding in report.unparsed_samples] == ["r4"]
     assert report.excluded_golds == {"asdiv": {"no number": 3}}
     text = render(report)

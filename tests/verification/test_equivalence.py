@@ -1,5 +1,7 @@
 """Equal and unequal answers, layer by layer."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from siked_ray.verification import equivalent
@@ -85,27 +87,31 @@ def test_different(left: str, right: str) -> None:
     assert not equivalent(left, right) and not equivalent(right, left)
 
 
-def test_symbolic_layer() -> None:
-    with SandboxPool() as sandbox:
-        for left, right, expected in [
-            (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}", True),
-            ("20*5", "100", True),
-            ("5-3", "2", True),
-            ("5-3", "-3", False),
-            ("x^2 + 2x + 1", "(x+1)^2", True),
-            (r"2\pi", "6.2832", False),
-            (r"\sqrt{16}", "4", True),
-        ]:
-            assert compare_without_symbols(left, right) is None
-            assert equivalent(left, right, sandbox=sandbox) is expected, (left, right)
-            assert equivalent(right, left, sandbox=sandbox) is expected, (right, left)
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxPool]:
+    with SandboxPool() as pool:
+        yield pool
 
 
-def test_symbolic_layer_is_killed_at_its_deadline_and_starts_again() -> None:
-    with SandboxPool() as sandbox:
-        late = compare_symbolically("9^{9^{9^{9}}}+1", "2", sandbox, timeout_s=0.5)
-        assert not late.equal and (late.timed_out or late.error)
-        assert compare_symbolically("2+2", "4", sandbox, timeout_s=5.0).equal
+def test_symbolic_layer(sandbox: SandboxPool) -> None:
+    for left, right, expected in [
+        (r"\frac{\sqrt{2}}{2}", r"\frac{1}{\sqrt{2}}", True),
+        ("20*5", "100", True),
+        ("5-3", "2", True),
+        ("5-3", "-3", False),
+        ("x^2 + 2x + 1", "(x+1)^2", True),
+        (r"2\pi", "6.2832", False),
+        (r"\sqrt{16}", "4", True),
+    ]:
+        assert compare_without_symbols(left, right) is None
+        assert equivalent(left, right, sandbox=sandbox) is expected, (left, right)
+        assert equivalent(right, left, sandbox=sandbox) is expected, (right, left)
+
+
+def test_symbolic_layer_is_killed_at_its_deadline_and_starts_again(sandbox: SandboxPool) -> None:
+    late = compare_symbolically("9^{9^{9^{9}}}+1", "2", sandbox, timeout_s=0.5)
+    assert not late.equal and (late.timed_out or late.error)
+    assert compare_symbolically("2+2", "4", sandbox, timeout_s=5.0).equal
 
 
 @pytest.mark.parametrize(

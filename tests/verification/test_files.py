@@ -64,7 +64,7 @@ def test_order_is_kept_over_many_chunks(tmp_path: Path) -> None:
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
     line = json.dumps({"id": 1, "strategy": "cot", "completion": "x " * 500 + "#### 7", "answer": "7"}).encode()
     peaks = []
-    for num_rows in (500, 10_000):
+    for num_rows in (500, 4_000):
         (tmp_path / "in.jsonl").write_bytes((line + b"\n") * num_rows)
         tracemalloc.start()
         verify_file(tmp_path / "in.jsonl", tmp_path / "out.jsonl", show_progress=False)

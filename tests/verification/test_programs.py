@@ -90,6 +90,8 @@ _NO_ANSWER = [
     "from sympy import *\nx = symbols('x')\nanswer = x + 7",
 ]
 _ERRORS = [
+    "answer = 7 # \ud800\n)",
+    "answer = '\x00' +",
     "answer = 1 / 0",
     "answer = undefined",
     "answer = (",
@@ -117,7 +119,7 @@ def test_errors(verifier: Verifier, completion: str) -> None:
 
 
 def test_a_program_gives_the_same_answer_every_time(verifier: Verifier) -> None:
-    code = "import random, datetime, time\nanswer = random.randint(1, 10**9) + datetime.date.today().toordinal() + int(time.time())"
+    code = "import random, datetime, time\nanswer = random.random() + datetime.date.today().toordinal() + time.time()"
     assert len({verifier.judge("pot", code, "7").predicted for _ in range(3)}) == 1
 
 

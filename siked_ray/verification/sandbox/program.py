@@ -128,9 +128,7 @@ def _real_text(value: Any) -> str:
 def warm_up() -> None:
     """Makes sympy import what it imports lazily: in the jail it cannot open files any more."""
     run("from fractions import Fraction\nimport statistics\nx = statistics.mean([1, 2])\nanswer = Fraction(1, 2)")
-    run(
-        "import numpy as np\nanswer = np.linalg.solve(np.array([[1, 1], [1, -1]]), np.array([5, 1]))[0] + np.mean([1, 2])"
-    )
+    run("import numpy as np\na = np.array([[1, 1], [1, -1]])\nanswer = np.linalg.solve(a, [5, 1])[0] + np.mean(a)")
     for code in _WARM_UP_PROGRAMS:
         run("from sympy import *\nimport sympy\nx, y = symbols('x y')\n" + code)
 

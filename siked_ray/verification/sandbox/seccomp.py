@@ -15,91 +15,66 @@ _LOAD, _JUMP_EQUAL, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _OFFSET_NUMBER, _OFFSET_ARCH, _OFFSET_THIRD_ARGUMENT = 0, 4, 32
 _PROT_EXEC = 4
 
-#: (audit architecture, system calls that are allowed, those that fail with EPERM, memory calls that must not ask for PROT_EXEC)
-#: Everything that is not listed kills the process.
-_TABLES = {
-    "x86_64": (
-        0xC000003E,
-        # read write close lseek munmap brk sigaction sigprocmask sigreturn sched_yield mremap madvise nanosleep getpid
-        # exit gettimeofday times getrusage sigaltstack gettid futex clock_gettime clock_getres clock_nanosleep
-        # exit_group set_robust_list getrandom membarrier rseq
-        (
-            0,
-            1,
-            3,
-            8,
-            11,
-            12,
-            13,
-            14,
-            15,
-            24,
-            25,
-            28,
-            35,
-            39,
-            60,
-            96,
-            98,
-            100,
-            131,
-            186,
-            202,
-            228,
-            229,
-            230,
-            231,
-            273,
-            318,
-            324,
-            334,
-        ),
-        # open stat fstat lstat access ioctl getcwd readlink getdents getdents64 openat newfstatat readlinkat faccessat statx
-        # uname sysinfo sched_getaffinity prlimit64 faccessat2
-        (2, 4, 5, 6, 16, 21, 63, 78, 79, 89, 99, 204, 217, 257, 262, 267, 269, 302, 332, 439),
-        (9, 10),
-    ),
-    "aarch64": (
-        0xC00000B7,
-        # read write close lseek munmap brk sigaction sigprocmask sigreturn sched_yield mremap madvise nanosleep getpid
-        # exit gettimeofday times getrusage sigaltstack gettid futex clock_gettime clock_getres clock_nanosleep
-        # exit_group set_robust_list getrandom membarrier rseq
-        (
-            63,
-            64,
-            57,
-            62,
-            215,
-            214,
-            134,
-            135,
-            139,
-            124,
-            216,
-            233,
-            101,
-            172,
-            93,
-            169,
-            153,
-            165,
-            132,
-            178,
-            98,
-            113,
-            114,
-            115,
-            94,
-            99,
-            278,
-            283,
-            293,
-        ),
-        # openat newfstatat fstat faccessat ioctl getcwd readlinkat getdents64 statx uname sysinfo sched_getaffinity prlimit64 faccessat2
-        (56, 79, 80, 48, 29, 17, 78, 61, 291, 160, 179, 123, 261, 439),
-        (222, 226),
-    ),
+#: Audit architecture and column in the tables below.
+_ARCHITECTURES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
+
+#: Numbers of the system calls on x86-64 and on arm64 (None: arm64 has no such call). What is in no table kills.
+_ALLOWED: dict[str, tuple[int, int | None]] = {
+    "read": (0, 63),
+    "write": (1, 64),
+    "close": (3, 57),
+    "lseek": (8, 62),
+    "munmap": (11, 215),
+    "brk": (12, 214),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "sched_yield": (24, 124),
+    "mremap": (25, 216),
+    "madvise": (28, 233),
+    "nanosleep": (35, 101),
+    "getpid": (39, 172),
+    "exit": (60, 93),
+    "gettimeofday": (96, 169),
+    "getrusage": (98, 165),
+    "times": (100, 153),
+    "sigaltstack": (131, 132),
+    "gettid": (186, 178),
+    "futex": (202, 98),
+    "clock_gettime": (228, 113),
+    "clock_getres": (229, 114),
+    "clock_nanosleep": (230, 115),
+    "exit_group": (231, 94),
+    "set_robust_list": (273, 99),
+    "getrandom": (318, 278),
+    "membarrier": (324, 283),
+    "rseq": (334, 293),
 }
+#: Fail with EPERM instead of killing: what an import or a library does on the way to an ordinary exception.
+_DENIED: dict[str, tuple[int, int | None]] = {
+    "open": (2, None),
+    "stat": (4, None),
+    "fstat": (5, 80),
+    "lstat": (6, None),
+    "ioctl": (16, 29),
+    "access": (21, None),
+    "uname": (63, 160),
+    "getdents": (78, None),
+    "getcwd": (79, 17),
+    "readlink": (89, None),
+    "sysinfo": (99, 179),
+    "sched_getaffinity": (204, 123),
+    "getdents64": (217, 61),
+    "openat": (257, 56),
+    "newfstatat": (262, 79),
+    "readlinkat": (267, 78),
+    "faccessat": (269, 48),
+    "prlimit64": (302, 261),
+    "statx": (332, 291),
+    "faccessat2": (439, 439),
+}
+#: Allowed unless they ask for executable memory.
+_MEMORY: dict[str, tuple[int, int | None]] = {"mmap": (9, 222), "mprotect": (10, 226)}
 
 
 class _Program(ctypes.Structure):
@@ -108,14 +83,15 @@ class _Program(ctypes.Structure):
 
 def is_supported() -> bool:
     """Whether this platform has a table; whether the kernel takes the filter shows on installing."""
-    return platform.system() == "Linux" and platform.machine() in _TABLES
+    return platform.system() == "Linux" and platform.machine() in _ARCHITECTURES
 
 
 def install() -> None:
     """Confines this process, for good. Raises OSError where the kernel does not take the filter."""
     if not is_supported():
         raise OSError(f"no system-call filter for {platform.system()} on {platform.machine()}")
-    code = _filter(*_TABLES[platform.machine()])
+    architecture, column = _ARCHITECTURES[platform.machine()]
+    code = _filter(architecture, *(_numbers(table, column) for table in (_ALLOWED, _DENIED, _MEMORY)))
     buffer = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
@@ -128,7 +104,11 @@ def _checked(result: int) -> None:
         raise OSError(ctypes.get_errno(), "the kernel refuses the system-call filter")
 
 
-def _filter(arch: int, allowed: tuple[int, ...], denied: tuple[int, ...], memory: tuple[int, ...]) -> bytes:
+def _numbers(table: dict[str, tuple[int, int | None]], column: int) -> list[int]:
+    return [number for numbers in table.values() if (number := numbers[column]) is not None]
+
+
+def _filter(arch: int, allowed: list[int], denied: list[int], memory: list[int]) -> bytes:
     """BPF: another architecture dies; listed calls pass, fail, or pass unless they ask for executable memory."""
     lines = [
         (_LOAD, 0, 0, _OFFSET_ARCH),

@@ -1,0 +1,44 @@
+# Two commands do all the set-up: `make demo` and `make test`. Nothing but Python 3.11 and a package index is assumed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+
+# torch for CPUs: from pip's find-links where they are configured, else from PyTorch's own index of CPU wheels.
+TORCH_SOURCE := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--extra-index-url https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match)
+
+.PHONY: demo test smoke lint format lock clean
+demo: $(VENV)/ready
+	$(BIN)/siked run jobs/demo.yaml
+
+test: $(VENV)/ready lint
+	$(BIN)/python -m pytest
+
+smoke: $(VENV)/ready
+	$(BIN)/siked run jobs/smoke.yaml
+
+lint: $(VENV)/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# The tested set, exactly; bytecode is compiled because importing vLLM without takes half a minute per process.
+$(VENV)/ready: requirements/cpu.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check uv==0.13.9
+	$(UV) pip install -q --python $(BIN)/python --no-deps --compile-bytecode $(TORCH_SOURCE) -r requirements/cpu.lock
+	$(UV) pip install -q --python $(BIN)/python --no-deps -e .
+	touch $@
+
+lock:
+	$(UV) pip compile -q pyproject.toml --extra cpu --extra test --overrides requirements/cpu-overrides.txt \
+	  --python-version 3.11 --no-emit-find-links --no-emit-index-url --custom-compile-command "make lock" \
+	  $(TORCH_SOURCE) -o requirements/cpu.lock
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,134 @@
+"""Evaluation of any student directory on any problems, outside a run."""
+
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from siked_ray.config import Config, load_values
+from siked_ray.core.rollout import FREE
+from siked_ray.core.verdict import Verdict
+from siked_ray.data import run_directory as names
+from siked_ray.data.problems import load_problems
+from siked_ray.data.storage import Storage
+from siked_ray.driver.board import ProgressBoard
+from siked_ray.driver.generating import Generating
+from siked_ray.driver.models import inspect_model
+from siked_ray.driver.placement import engine_options, evaluation_plan, pool_size, prompt_templates
+from siked_ray.driver.preflight import context_length
+from siked_ray.driver.session import Show, connected
+from siked_ray.driver.what_if import read_config
+from siked_ray.evaluation.metrics import Outcome, evaluate_dataset
+from siked_ray.generation.task import GenerationTask, Role
+
+_REFRESH_S = 0.5
+
+
+def evaluate_model(
+    model: str,
+    data: str,
+    *,
+    prompts: str | None,
+    limit: int | None,
+    max_new_tokens: int,
+    num_gpus: float,
+    show: Show,
+) -> dict[str, Any]:
+    """Free, forced and oracle accuracy and strategy histogram; UserError for what cannot be used.
+
+    Prompts and strategies are those of the run in which the student lies, unless `prompts` names others.
+    """
+    with tempfile.TemporaryDirectory(prefix="siked-eval-") as folder:
+        config = _settings(model, data, folder, prompts, max_new_tokens, num_gpus)
+        problems = load_problems(data, limit=limit)
+        facts = inspect_model(model, "student", config)
+        max_model_len = context_length(config, "student", facts, [problem.question for problem in problems])
+        rows = [
+            {"problem_id": p.problem_id, "question": p.question, "answer": p.answer, "strategy": strategy}
+            for strategy in (FREE, *config.strategies)
+            for p in problems
+        ]
+        storage = Storage(folder)
+        with connected(config, f"{folder}/client.log"), _shown_board(show) as board:
+            generating = Generating(
+                storage,
+                board,
+                options={"student": engine_options(config, max_model_len)},
+                size=pool_size(config),
+                log_dir=f"{folder}/logs",
+                keep_engines_while_training=False,
+            )
+            try:
+                generating.sample(
+                    _task(config, model),
+                    rows,
+                    folder="rollouts",
+                    stage="evaluation",
+                    title=f"evaluation on {data}",
+                    batch_size=config.generation.batch_size,
+                    max_quarantined_fraction=config.max_quarantined_fraction,
+                )
+            finally:
+                generating.close()
+        columns = ["problem_id", "requested", "strategy", "verdict"]
+        stored = storage.read_parquet(storage.files("rollouts", ".parquet"), columns).to_pylist()
+    outcomes = [Outcome(**(row | {"verdict": Verdict(row["verdict"])})) for row in stored]
+    return asdict(evaluate_dataset([p.problem_id for p in problems], outcomes, config.strategies))
+
+
+def _settings(model: str, data: str, run_dir: str, prompts: str | None, max_new_tokens: int, num_gpus: float) -> Config:
+    """Settings for an evaluation alone: those of the model's run where there are any, else the defaults."""
+    run = Storage(str(Path(model).resolve().parent.parent))
+    own = read_config(run) if Path(model).is_dir() and run.exists(names.CONFIG) else None
+    values: dict[str, Any] = {
+        "run_dir": run_dir,
+        "data": {"train": data},
+        "teacher": {"source": "annotations"},
+        "student": {"model": model},
+        "prompts": prompts or (own.prompts.model_dump() if own else "default"),
+        "engine": {"gpus_per_engine": num_gpus},
+        "generation": {"max_new_tokens": max_new_tokens},
+        "evaluation": {"max_new_tokens": max_new_tokens},
+    }
+    if own:
+        values["strategies"] = own.strategies
+    return load_values(values, base=Path(), shown="these settings")
+
+
+def _task(config: Config, model: str) -> GenerationTask:
+    return GenerationTask(
+        role=Role.STUDENT,
+        iteration=0,
+        model=model,
+        weights=model,
+        run_seed=config.seed,
+        strategies=config.strategy_records(),
+        templates=prompt_templates(config),
+        plan=evaluation_plan(config),
+        program_timeout_s=config.generation.program_timeout_s,
+    )
+
+
+@contextmanager
+def _shown_board(show: Show) -> Iterator[Any]:
+    """A progress board that is shown while the body runs."""
+    import ray
+
+    board: Any = ray.remote(ProgressBoard).options(num_cpus=0).remote()
+    stopped = threading.Event()
+
+    def watch() -> None:
+        while not stopped.wait(_REFRESH_S):
+            show(ray.get(board.snapshot.remote()))
+
+    thread = threading.Thread(target=watch, name="show-progress", daemon=True)
+    thread.start()
+    try:
+        yield board
+    finally:
+        stopped.set()
+        thread.join()
+        show(ray.get(board.snapshot.remote()))

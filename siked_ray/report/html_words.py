@@ -1,0 +1,106 @@
+"""The result of a run in words, computed from its figures."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from siked_ray.report.html_numbers import percent, percent_range, points, share, wilson_interval
+from siked_ray.report.html_view import View, lookup, number, title_of
+
+
+def reading(view: View) -> list[str]:
+    """Sentences: where the run stands, what the best student can do, what happened on the way."""
+    sentences = [_standing(view)]
+    if view.evaluated:
+        sentences += [_best(view), *_tests(view), *_alpha(view), *_choice(view), *_ending(view)]
+    return [*sentences, *_quarantine(view)]
+
+
+def _standing(view: View) -> str:
+    num = len(view.evaluated)
+    evaluated = f"{num} iteration{'s' if num != 1 else ''} {'is' if num == 1 else 'are'} evaluated"
+    last = view.stages[-1]["name"] if view.stages else None
+    committed = f"the last committed stage is {last}" if last else "no stage is committed yet"
+    if view.status == "finished":
+        return f"The run is finished; {evaluated}."
+    if view.status == "failed":
+        return (
+            f"The run failed; {committed}, and {evaluated}. What is committed is kept: the same command continues "
+            "from there."
+        )
+    return f"The run is not finished; {committed}, and {evaluated}. The figures below are those so far."
+
+
+def _best(view: View) -> str:
+    best, set_name = view.best, view.held_out
+    if best is None or set_name is None:
+        return "Nothing is known of the held-out split yet, so no iteration is best."
+    metrics, base = _metrics(view, best, set_name), _metrics(view, 0, set_name)
+    if metrics is None:
+        return f"Iteration {best} is the best one."
+    figure = f"{percent(metrics['free'])} free accuracy on the held-out split ({_interval(metrics)})"
+    if best == 0 and len(view.evaluated) == 1:
+        return f"Iteration 0, plain distillation, reaches {figure}."
+    if best == 0:
+        return f"No self-guided iteration is above iteration 0, plain distillation, which reaches {figure}."
+    comparison = f", against {percent(base['free'])} of iteration 0, plain distillation" if base else ""
+    change = f": {points(metrics['free'] - base['free'])}" if base else ""
+    return f"Iteration {best} is the best one with {figure}{comparison}{change}."
+
+
+def _tests(view: View) -> list[str]:
+    """One sentence per test set. They select nothing; the best iteration was chosen on the held-out split."""
+    sentences = []
+    for name in view.datasets:
+        metrics = _metrics(view, view.best, name)
+        if name == view.held_out or metrics is None:
+            continue
+        sentence = f"On the {title_of(name)} it solves {percent(metrics['free'])} ({_interval(metrics)})"
+        base = _metrics(view, 0, name)
+        if base and view.best != 0:
+            sentence += f", iteration 0 {percent(base['free'])}: {points(metrics['free'] - base['free'])}"
+        sentences.append(f"{sentence}; some strategy solves {percent(metrics['oracle'])}.")
+    return sentences
+
+
+def _interval(metrics: Mapping[str, Any]) -> str:
+    num_problems = metrics["num_problems"]
+    interval = percent_range(wilson_interval(metrics["free"], num_problems))
+    return f"95% interval {interval} of {num_problems:,} problems"
+
+
+def _alpha(view: View) -> list[str]:
+    known = [(e["iteration"], a) for e in view.iterations if (a := number(e, "mixture", "alpha")) is not None]
+    if len(known) < 2:
+        return []
+    (first, before), (last, after) = known[0], known[-1]
+    verb = "fell" if after < before else "rose" if after > before else "stayed"
+    return [
+        f"The teacher's share of the training rows, α, {verb} from {share(before)} in iteration {first} to "
+        f"{share(after)} in iteration {last}."
+    ]
+
+
+def _choice(view: View) -> list[str]:
+    histogram = lookup(_metrics(view, view.best, view.held_out or ""), "strategy_histogram")
+    if not histogram or not any(histogram.values()):
+        return []
+    favourite = max(histogram, key=lambda name: histogram[name])
+    before = lookup(_metrics(view, 0, view.held_out or ""), "strategy_histogram", favourite)
+    sentence = f"Left free, the best student mostly chooses {favourite}: {percent(histogram[favourite])} of the time"
+    if before is None or view.best == 0:
+        return [f"{sentence}."]
+    return [f"{sentence}, after {percent(before)} in iteration 0."]
+
+
+def _ending(view: View) -> list[str]:
+    reasons = [entry["decision"]["reason"] for entry in view.iterations if lookup(entry, "decision", "stop")]
+    return [f"The loop stopped because {reasons[-1]}."] if reasons else []
+
+
+def _quarantine(view: View) -> list[str]:
+    num_rows = view.summary.get("quarantined") or 0
+    return [f"{num_rows:,} row(s) could not be sampled and are in quarantine."] if num_rows else []
+
+
+def _metrics(view: View, iteration: int | None, dataset: str) -> Mapping[str, Any] | None:
+    return lookup(view.entry(iteration), "evaluation", dataset)

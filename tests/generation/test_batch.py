@@ -1,0 +1,303 @@
+import hashlib
+import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from siked_ray.core.ids import request_id, sampling_seed
+from siked_ray.core.mixture import Source
+from siked_ray.core.prompts import PromptTemplates
+from siked_ray.core.rollout import FREE, Rollout
+from siked_ray.core.strategy import AnswerKind, Strategy
+from siked_ray.core.verdict import Judgement, Verdict
+from siked_ray.driver.mixing import keep_first_correct
+from siked_ray.generation.batch import BatchSampler, Quarantined
+from siked_ray.generation.task import GenerationTask, Role, SamplingPlan, greedy_plan
+
+STRATEGIES = tuple(Strategy(name=name, kind=AnswerKind.TEXT, instruction=f"Use {name}.") for name in ("cot", "pot"))
+TEMPLATES = PromptTemplates(
+    teacher="{instruction} {demonstrations}{question}", demonstration="", student="Q {question}\n", stop=("\nQ",)
+)
+PLAN = SamplingPlan(num_samples=6, ramp=(1, 1, 2), keep=1, temperature=0.7, top_p=0.95, max_new_tokens=8)
+
+
+@dataclass
+class Sample:
+    text: str
+    num_tokens: int = 3
+    finished: bool = True
+
+
+class CharacterTokenizer:
+    """A token per character."""
+
+    eos_token_id = 0
+    chat_template = None
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+        return {"input_ids": [ord(character) for character in text]}
+
+
+class ShufflingEngine:
+    """Answers (prompt, seed) with `complete(prompt, seed)`, one request after the other, in a random order."""
+
+    def __init__(self, complete, order: random.Random) -> None:
+        self.tokenizer = CharacterTokenizer()
+        self.requests: list[dict] = []
+        self._complete = complete
+        self._order = order
+        self._pending: list[tuple[Future, str, int]] = []
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._answer, daemon=True)
+        self._thread.start()
+
+    def submit(self, prompt_token_ids, *, seed: int, **options) -> Future:
+        future: Future = Future()
+        prompt = "".join(map(chr, prompt_token_ids))
+        with self._changed:
+            self.requests.append({"prompt": prompt, "seed": seed, **options})
+            self._pending.append((future, prompt, seed))
+            self._changed.notify()
+        return future
+
+    def _answer(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._closed)
+                if self._closed:
+                    return
+                future, prompt, seed = self._pending.pop(self._order.randrange(len(self._pending)))
+            try:
+                future.set_result(self._complete(prompt, seed))
+            except Exception as error:
+                future.set_exception(error)
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+
+def judge(strategy: str, completion: str, answer: str) -> Judgement:
+    """Right when the completion ends in the answer."""
+    correct = completion.strip().endswith(answer)
+    return Judgement(verdict=Verdict.CORRECT if correct else Verdict.WRONG, predicted=completion[-1:], reason="fake")
+
+
+def task(plan: SamplingPlan = PLAN, role: Role = Role.STUDENT, iteration: int = 1) -> GenerationTask:
+    return GenerationTask(
+        role=role,
+        iteration=iteration,
+        model="student",
+        weights="student",
+        run_seed=42,
+        strategies=STRATEGIES,
+        templates=TEMPLATES,
+        plan=plan,
+        program_timeout_s=1.0,
+    )
+
+
+def row(problem: str, strategy: str = "cot", question: str | None = None) -> dict:
+    return {"problem_id": problem, "question": question or f"{problem}?", "answer": "!", "strategy": strategy}
+
+
+@contextmanager
+def sampling(
+    the_task: GenerationTask, complete, *, judge=judge, order: int = 0, max_model_len: int = 100
+) -> Iterator[tuple[BatchSampler, ShufflingEngine]]:
+    engine = ShufflingEngine(complete, random.Random(order))
+    with ThreadPoolExecutor(2) as executor:
+        try:
+            yield (
+                BatchSampler(the_task, engine, judge, executor, engine_name="fake 1", max_model_len=max_model_len),
+                engine,
+            )
+        finally:
+            engine.close()
+
+
+def sample(the_task: GenerationTask, rows: list[dict], complete, **options) -> list[Rollout | Quarantined]:
+    with sampling(the_task, complete, **options) as (sampler, _):
+        return list(sampler.run(rows))
+
+
+def random_model(share_correct: float, share_cut_off: float, salt: int):
+    """A completion as a pure function of (prompt, seed); right with the given probability."""
+
+    def complete(prompt: str, seed: int) -> Sample:
+        digest = hashlib.sha256(f"{salt} {prompt} {seed}".encode()).digest()
+        text = f" {digest.hex()[:6]}" + ("!" if digest[0] / 256 < share_correct else "?")
+        return Sample(text=text, num_tokens=len(text), finished=digest[1] / 256 >= share_cut_off)
+
+    return complete
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 1000),
+    share_correct=st.sampled_from([0.05, 0.2, 0.5, 0.9]),
+    share_cut_off=st.sampled_from([0.0, 0.3]),
+    num_samples=st.integers(1, 12),
+    ramp=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    role=st.sampled_from(list(Role)),
+)
+def test_stopping_early_keeps_what_all_samples_would_keep(
+    seed: int, share_correct: float, share_cut_off: float, num_samples: int, ramp: list[int], role: Role
+):
+    rows = [row(str(problem), strategy) for problem in range(4) for strategy in ("cot", "pot")]
+    model = random_model(share_correct, share_cut_off, seed)
+    kept, drawn = {}, {}
+    for keep in (1, None):
+        plan = replace(PLAN, num_samples=num_samples, ramp=tuple(ramp), keep=keep)
+        rollouts = sample(task(plan, role), rows, model, order=seed + (keep or 0))
+        kept[keep] = keep_first_correct([asdict(one) for one in rollouts], Source.STUDENT)
+        drawn[keep] = {one.request_id: one for one in rollouts}
+        assert len(drawn[keep]) == len(rollouts), "no request twice"
+        assert all(0 <= one.sample_index < num_samples for one in rollouts)
+    assert kept[1] == kept[None]
+    assert len(drawn[None]) == len(rows) * num_samples
+    assert drawn[1].items() <= drawn[None].items(), "the same samples, only fewer"
+
+
+def test_stopping_early_saves_samples():
+    rows = [row(str(problem)) for problem in range(20)]
+    assert len(sample(task(), rows, lambda prompt, seed: Sample(" !"))) == 20
+    assert len(sample(task(), rows, lambda prompt, seed: Sample(" ?"))) == 20 * PLAN.num_samples
+
+
+def test_requests_do_not_depend_on_the_order_of_rows_or_on_batches():
+    rows = [row(str(problem), strategy) for problem in range(6) for strategy in ("cot", "pot", FREE)]
+    model = random_model(0.3, 0.1, 7)
+    once = sample(task(), rows, model, order=1)
+    shuffled = random.Random(3).sample(rows, len(rows))
+    batches = [sample(task(), shuffled[i : i + 5], model, order=i) for i in range(0, len(rows), 5)]
+    in_batches = [rollout for batch in batches for rollout in batch]
+    assert sorted(once, key=lambda one: one.request_id) == sorted(in_batches, key=lambda one: one.request_id)
+
+
+def test_ids_and_seeds_are_those_of_the_content():
+    with sampling(task(iteration=3), lambda prompt, seed: Sample(" ?")) as (sampler, engine):
+        rollouts = list(sampler.run([row("p", "pot")]))
+    assert sorted(one.sample_index for one in rollouts) == list(range(PLAN.num_samples))
+    for one in rollouts:
+        assert one.request_id == request_id("p", "pot", one.sample_index, 3)
+        assert one.seed == sampling_seed(42, one.request_id)
+    assert {request["seed"] for request in engine.requests} == {one.seed for one in rollouts}
+
+
+def test_a_rollout_says_what_was_asked_and_what_came():
+    (rollout,) = sample(task(greedy_plan(8)), [row("p", "pot")], lambda prompt, seed: Sample(" answer!\n", 5))
+    assert rollout == Rollout(
+        request_id=request_id("p", "pot", 0, 1),
+        problem_id="p",
+        requested="pot",
+        strategy="pot",
+        sample_index=0,
+        seed=rollout.seed,
+        prompt="Q p?\n[pot]:",
+        completion="answer!",
+        num_tokens=5,
+        verdict=Verdict.CORRECT,
+        predicted="\n",
+        reason="fake",
+        model="student",
+        engine="fake 1",
+    )
+
+
+def test_the_engine_gets_the_plan_and_only_a_teacher_gets_stop_texts():
+    for role, prompt, stop in ((Role.STUDENT, "Q p?\n[cot]:", ()), (Role.TEACHER, "Use cot. p?", ("\nQ",))):
+        with sampling(task(role=role), lambda prompt, seed: Sample(" !")) as (sampler, engine):
+            list(sampler.run([row("p")]))
+        (request,) = engine.requests
+        assert request.pop("seed") >= 0
+        assert request == {
+            "prompt": prompt,
+            "temperature": 0.7,
+            "top_p": 0.95,
+            "max_new_tokens": 8,
+            "stop": stop,
+        }
+
+
+def test_a_completion_that_was_cut_off_is_never_correct():
+    rollouts = sample(task(), [row("p")], lambda prompt, seed: Sample(" looks right!", finished=False))
+    assert len(rollouts) == PLAN.num_samples
+    assert {one.verdict for one in rollouts} == {Verdict.UNPARSED}
+    assert {one.predicted for one in rollouts} == {None}
+    assert "8 tokens" in rollouts[0].reason
+
+
+@pytest.mark.parametrize(
+    ("text", "strategy", "completion", "verdict"),
+    [
+        ("[pot]: x!", "pot", "x!", Verdict.CORRECT),
+        (" [cot]: x?", "cot", "x?", Verdict.WRONG),
+        ("[guess]: x!", "none", "[guess]: x!", Verdict.UNPARSED),
+        ("x!", "none", "x!", Verdict.UNPARSED),
+        ("", "none", "", Verdict.UNPARSED),
+    ],
+)
+def test_the_student_chooses_its_own_tag(text: str, strategy: str, completion: str, verdict: Verdict):
+    (rollout,) = sample(task(greedy_plan(8)), [row("p", FREE)], lambda prompt, seed: Sample(text))
+    assert (rollout.requested, rollout.strategy) == (FREE, strategy)
+    assert (rollout.completion, rollout.verdict) == (completion, verdict)
+    assert rollout.prompt == "Q p?\n", "no tag is forced"
+
+
+def test_a_forced_completion_is_not_searched_for_a_tag():
+    (rollout,) = sample(task(greedy_plan(8)), [row("p", "cot")], lambda prompt, seed: Sample("[pot]: x!"))
+    assert (rollout.strategy, rollout.completion) == ("cot", "[pot]: x!")
+
+
+def test_a_prompt_without_room_for_an_answer_is_quarantined_and_the_others_go_on():
+    fits = "x" * (100 - 8 - len("Q \n[cot]:"))
+    rows = [row("short"), row("long", question=fits + "x"), row("just", question=fits)]
+    items = sample(task(), rows, lambda prompt, seed: Sample(" !"), max_model_len=100)
+    (quarantined,) = [item for item in items if isinstance(item, Quarantined)]
+    assert (quarantined.problem_id, quarantined.strategy) == ("long", "cot")
+    assert "93 tokens" in quarantined.reason and "8 new tokens" in quarantined.reason
+    assert {item.problem_id for item in items if isinstance(item, Rollout)} == {"short", "just"}
+
+
+def test_no_rows_no_rollouts():
+    assert sample(task(), [], lambda prompt, seed: Sample(" !")) == []
+
+
+def test_a_failure_of_the_engine_is_raised():
+    def complete(prompt: str, seed: int) -> Sample:
+        if "3?" in prompt:
+            raise RuntimeError("out of memory")
+        return Sample(" !")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        sample(task(), [row(str(problem)) for problem in range(5)], complete)
+
+
+def test_a_failure_of_the_judge_is_raised():
+    def broken(strategy: str, completion: str, answer: str) -> Judgement:
+        raise RuntimeError("no sandbox")
+
+    with pytest.raises(RuntimeError, match="no sandbox"):
+        sample(task(), [row("p")], lambda prompt, seed: Sample(" !"), judge=broken)
+
+
+def test_the_judge_sees_strategy_completion_and_gold():
+    seen = []
+
+    def recording(strategy: str, completion: str, answer: str) -> Judgement:
+        seen.append((strategy, completion, answer))
+        return judge(strategy, completion, answer)
+
+    rows = [row("p", "pot"), row("q", FREE)]
+    sample(task(greedy_plan(8)), rows, lambda prompt, seed: Sample("[cot]: x!"), judge=recording)
+    assert sorted(seen) == [("cot", " x!", "!"), ("pot", "[cot]: x!", "!")]
