@@ -1,7 +1,99 @@
-"""placeholder until the world's settings exist"""
+"""The embedded default's models: made from scratch by this project's own trainer, once, and cached.
 
+`world:…` names a recipe of `siked_ray.world.recipes`. The cache's key is the hash of the recipe and of the texts that
+the model is trained on, so a changed recipe or prompt makes a new model and never serves an old one.
+"""
+
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from siked_ray.config import Config
+from siked_ray.core.ids import content_hash
+from siked_ray.data.storage import Storage
+from siked_ray.driver.models import WORLD
+from siked_ray.driver.placement import prompt_templates
+from siked_ray.errors import ModelError
+from siked_ray.training.plan import TrainingPlan
+from siked_ray.training.trainer import WorkerGroup, fine_tune
+from siked_ray.world.recipes import RECIPES, Recipe, pretraining_rows, random_model
 
-def resolve_model(name: str, *, board: Any, log_dir: str) -> str:
-    return name
+_ROWS = "rows.parquet"
+_MODEL = "model"
+
+
+def resolve_model(name: str, config: Config, group: WorkerGroup, *, board: Any, log_dir: str) -> str:
+    """The directory of a `world:…` model, which is made if it is not cached; any other name as it is."""
+    if not name.startswith(WORLD):
+        return name
+    if name not in RECIPES:
+        raise ModelError(f"There is no model {name}; the embedded world has {', '.join(RECIPES)}.")
+    recipe = RECIPES[name]
+    rows = pretraining_rows(recipe, config.strategy_records(), prompt_templates(config))
+    key = content_hash(asdict(recipe), *(f"{row['prompt']}{row['response']}" for row in rows))
+    storage = Storage(str(cache_dir() / f"{name.removeprefix(WORLD)}-{key}"))
+    if not storage.exists(f"{_MODEL}/config.json"):
+        _make(name, recipe, rows, group, storage, board=board, log_dir=log_dir)
+    return storage.path(_MODEL)
+
+
+def cache_dir() -> Path:
+    """Where made models are kept between runs: SIKED_CACHE, else the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    return Path(os.environ.get("SIKED_CACHE", f"{base}/siked-ray")).expanduser() / "world"
+
+
+def _make(
+    name: str,
+    recipe: Recipe,
+    rows: list[dict[str, str]],
+    group: WorkerGroup,
+    storage: Storage,
+    *,
+    board: Any,
+    log_dir: str,
+) -> None:
+    import pyarrow as pa
+
+    board.begin.remote(f"making {name} from scratch", "steps", 1)
+    storage.write_parquet(_ROWS, pa.Table.from_pylist(rows))
+    with tempfile.TemporaryDirectory(prefix="siked-random-") as start:
+        random_model(recipe, start)
+        metrics = fine_tune(
+            [_ROWS],
+            start,
+            _MODEL,
+            _plan(recipe, group.num_workers),
+            group,
+            storage,
+            board=board,
+            stage=f"making_{name.removeprefix(WORLD)}",
+            log_dir=log_dir,
+        )
+    board.end.remote(f"loss {metrics['first_loss']:.3f} → {metrics['last_loss']:.3f}")
+
+
+def _plan(recipe: Recipe, num_workers: int) -> TrainingPlan:
+    """The recipe's rows per optimizer step are shared among the workers, so that any number makes the same model."""
+    return TrainingPlan(
+        seed=recipe.seed,
+        epochs=recipe.epochs,
+        micro_batch_size=max(recipe.rows_per_step // num_workers, 1),
+        gradient_accumulation=1,
+        max_seq_len=recipe.max_seq_len,
+        learning_rate=recipe.learning_rate,
+        schedule="cosine",
+        warmup_steps=recipe.warmup_steps,
+        weight_decay=0.01,
+        max_grad_norm=1.0,
+        gradient_checkpointing=False,
+        loss_on="response",
+        lora_rank=0,
+        lora_alpha=1,
+        lora_dropout=0.0,
+        zero_stage=0,
+        precision="auto",
+        trust_remote_code=False,
+    )

@@ -11,7 +11,7 @@ from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.bootstrap import resolve_model
 from siked_ray.driver.generating import Generating
-from siked_ray.driver.placement import cpus_wanted, engine_options, gpus_wanted, pool_size
+from siked_ray.driver.placement import cpus_wanted, engine_options, gpus_wanted, pool_size, worker_group
 from siked_ray.driver.preflight import Checked
 from siked_ray.driver.stages import RayStages
 from siked_ray.errors import SikedError, StageError
@@ -64,7 +64,7 @@ class Driver:
     def _run_loop(self) -> None:
         config = self._config
         models = {
-            role: resolve_model(facts.name, board=self._board, log_dir=self._log_dir)
+            role: resolve_model(facts.name, config, worker_group(config), board=self._board, log_dir=self._log_dir)
             for role, facts in self._checked.models.items()
         }
         generating = Generating(

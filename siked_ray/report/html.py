@@ -73,7 +73,8 @@ def _section(title: str, drawn: list[Markup], *figures: Markup) -> Markup:
 
 def _settings(view: View, config_yaml: str) -> Iterator[Markup]:
     yield element("h2", "Versions and settings")
-    yield tables.versions(view)
+    if view.summary.get("versions"):
+        yield tables.versions(view)
     sha256 = view.summary.get("config_sha256")
     summary = element("summary", f"Settings{f' (sha256 {sha256[:12]})' if sha256 else ''}")
     yield element("details", summary, element("pre", config_yaml))

@@ -1,5 +1,8 @@
 """The report's plots: which figures go into which drawing."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from siked_ray.report.html_markup import Markup
 from siked_ray.report.html_numbers import decimals, duration, percent, share, short_count, wilson_interval
 from siked_ray.report.html_style import MAIN, NEUTRAL, SIDE, STRATEGY_COLOURS
@@ -57,8 +60,10 @@ def acceptance(view: View) -> Markup:
     accepted, requests = view.column("generation", "accepted"), view.column("generation", "requests")
     values = [a / r if a is not None and r else None for a, r in zip(accepted, requests, strict=True)]
     series = [Series(name="accepted", css=STRATEGY_COLOURS[0], values=values)]
-    drawing = grouped_bars("Acceptance", sampler_labels(view), series, percent)
-    return figure("Accepted share of the requests", drawing, note="a request is one (problem, strategy)")
+    title = "Accepted share of the requests"
+    rows = [f"{name} {'teacher' if name == '0' else 'student'}" for name in view.labels]
+    drawing = grouped_bars(title, rows, series, percent, full=1.0)
+    return figure(title, drawing, note="a request is one (problem, strategy)")
 
 
 def loss(view: View) -> Markup:
@@ -68,7 +73,7 @@ def loss(view: View) -> Markup:
         Series(name="last step", css=STRATEGY_COLOURS[0], values=view.column("training", "last_loss")),
     ]
     title = "Training loss, first to last step"
-    return figure(title, grouped_bars(title, view.labels, series, decimals), legend=series)
+    return figure(title, grouped_bars(title, _rows(view), series, decimals), legend=series)
 
 
 def tokens(view: View) -> Markup:
@@ -79,7 +84,7 @@ def tokens(view: View) -> Markup:
         Series(name="trained on", css=STRATEGY_COLOURS[1], values=trained),
     ]
     title = "Tokens by iteration"
-    return figure(title, grouped_bars(title, view.labels, series, short_count), legend=series)
+    return figure(title, grouped_bars(title, _rows(view), series, short_count), legend=series)
 
 
 def seconds(view: View) -> Markup:
@@ -89,16 +94,15 @@ def seconds(view: View) -> Markup:
     return _stacked(view, "Time by iteration", parts, duration, duration)
 
 
-def sampler_labels(view: View) -> list[str]:
-    """Iterations with who was sampled."""
-    return [f"{name} {'teacher' if name == '0' else 'student'}" for name in view.labels]
-
-
 def _stacked(view: View, title: str, parts: list[Series], show: Format, total: Format) -> Markup:
-    return figure(title, stacked_bars(title, view.labels, parts, show, total), legend=parts)
+    return figure(title, stacked_bars(title, _rows(view), parts, show, total), legend=parts)
 
 
-def _interval(metrics: dict | None) -> tuple[float, float] | None:
+def _rows(view: View) -> list[str]:
+    return [f"iteration {name}" for name in view.labels]
+
+
+def _interval(metrics: Mapping[str, Any] | None) -> tuple[float, float] | None:
     return wilson_interval(metrics["free"], metrics["num_problems"]) if metrics else None
 
 

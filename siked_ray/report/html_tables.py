@@ -15,7 +15,7 @@ from siked_ray.report.html_numbers import (
     share,
     wilson_interval,
 )
-from siked_ray.report.html_view import NO_STRATEGY, View, lookup, number, title_of
+from siked_ray.report.html_view import NO_STRATEGY, View, number, title_of
 
 Cells = Sequence[str]
 
@@ -101,7 +101,6 @@ def _rows_and_alpha(counts: Mapping[str, Any] | None) -> str:
 def sampling(view: View) -> Markup:
     """Samples, what was accepted, and what it cost."""
     headings = ["iteration", "sampled", "engine", "requests", "samples", "accepted", "share"]
-    headings += [f"{name} accepted" for name in view.strategies]
     rows = []
     for entry in view.iterations:
         generation = entry.get("generation")
@@ -114,7 +113,6 @@ def sampling(view: View) -> Markup:
                 generation["engine"] or NOTHING,
                 *(count(generation[key]) for key in ("requests", "samples", "accepted")),
                 percent(rate(generation["accepted"], generation["requests"])),
-                *(count(number(generation, "accepted_by_strategy", name)) for name in view.strategies),
                 *_cost(generation["generated_tokens"], generation["seconds"]),
             ]
         )
@@ -122,11 +120,19 @@ def sampling(view: View) -> Markup:
 
 
 def verdicts(view: View) -> Markup:
-    """Samples by verdict."""
-    found = [(str(entry["iteration"]), lookup(entry, "generation", "verdicts")) for entry in view.iterations]
-    names = list(dict.fromkeys(name for _, counts in found for name in counts or {}))
-    rows = [[label, *(count(counts.get(name)) for name in names)] for label, counts in found if counts]
-    return table(["samples of iteration", *names], rows) if rows else Markup()
+    """Accepted requests by strategy and samples by verdict."""
+    sampled = [entry for entry in view.iterations if entry.get("generation")]
+    names = list(dict.fromkeys(name for entry in sampled for name in entry["generation"].get("verdicts") or {}))
+    headings = [*(f"{name} accepted" for name in view.strategies), *(f"{name} samples" for name in names)]
+    rows = [
+        [
+            str(entry["iteration"]),
+            *(count(number(entry, "generation", "accepted_by_strategy", name)) for name in view.strategies),
+            *(count(number(entry, "generation", "verdicts", name)) for name in names),
+        ]
+        for entry in sampled
+    ]
+    return table(["iteration", *headings], rows)
 
 
 def training(view: View) -> Markup:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from siked_ray.report.html_numbers import percent, percent_range, points, share, wilson_interval
-from siked_ray.report.html_view import View, lookup, number, title_of
+from siked_ray.report.html_view import NO_STRATEGY, View, lookup, number, title_of
 
 
 def reading(view: View) -> list[str]:
@@ -27,7 +27,7 @@ def _standing(view: View) -> str:
             f"The run failed; {committed}, and {evaluated}. What is committed is kept: the same command continues "
             "from there."
         )
-    return f"The run is not finished; {committed}, and {evaluated}. The figures below are those so far."
+    return f"The run is not finished; {committed}, and {evaluated}."
 
 
 def _best(view: View) -> str:
@@ -44,7 +44,8 @@ def _best(view: View) -> str:
         return f"No self-guided iteration is above iteration 0, plain distillation, which reaches {figure}."
     comparison = f", against {percent(base['free'])} of iteration 0, plain distillation" if base else ""
     change = f": {points(metrics['free'] - base['free'])}" if base else ""
-    return f"Iteration {best} is the best one with {figure}{comparison}{change}."
+    doubt = ", within that interval" if base and _within_interval(base["free"], metrics) else ""
+    return f"Iteration {best} is the best one with {figure}{comparison}{change}{doubt}."
 
 
 def _tests(view: View) -> list[str]:
@@ -60,6 +61,11 @@ def _tests(view: View) -> list[str]:
             sentence += f", iteration 0 {percent(base['free'])}: {points(metrics['free'] - base['free'])}"
         sentences.append(f"{sentence}; some strategy solves {percent(metrics['oracle'])}.")
     return sentences
+
+
+def _within_interval(accuracy: float, metrics: Mapping[str, Any]) -> bool:
+    low, high = wilson_interval(metrics["free"], metrics["num_problems"])
+    return low <= accuracy <= high
 
 
 def _interval(metrics: Mapping[str, Any]) -> str:
@@ -86,10 +92,9 @@ def _choice(view: View) -> list[str]:
         return []
     favourite = max(histogram, key=lambda name: histogram[name])
     before = lookup(_metrics(view, 0, view.held_out or ""), "strategy_histogram", favourite)
-    sentence = f"Left free, the best student mostly chooses {favourite}: {percent(histogram[favourite])} of the time"
-    if before is None or view.best == 0:
-        return [f"{sentence}."]
-    return [f"{sentence}, after {percent(before)} in iteration 0."]
+    choice = "names no known strategy" if favourite == NO_STRATEGY else f"chooses {favourite}"
+    change = f", {percent(before)} in iteration 0" if before is not None and view.best != 0 else ""
+    return [f"Left free, the best student most often {choice} ({percent(histogram[favourite])}{change})."]
 
 
 def _ending(view: View) -> list[str]:

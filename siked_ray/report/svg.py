@@ -11,7 +11,8 @@ from siked_ray.report.html_markup import Markup, element, joined
 
 Format = Callable[[float | None], str]
 
-_MAX_NAME = 14
+#: Characters of a name beside a plot; its figure has to fit too.
+_MAX_NAME = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +67,11 @@ def shortened(name: str) -> str:
 
 
 def ticks(largest: float) -> list[float]:
-    """Round numbers from 0 to the first one at or above `largest`, three to six of them."""
+    """Round numbers from 0 to the first one at or above `largest`, four to six of them."""
     if largest <= 0:
         return [0.0, 1.0]
     magnitude = 10.0 ** math.floor(math.log10(largest))
-    steps = (factor * magnitude for factor in (0.05, 0.1, 0.2, 0.25, 0.5, 1.0))
-    step = next(size for size in steps if largest / size <= 5 + 1e-9 or size == magnitude)
+    step = next(factor * magnitude for factor in (0.2, 0.25, 0.5, 1, 2) if largest / (factor * magnitude) < 5 + 1e-9)
     return [index * step for index in range(math.ceil(largest / step - 1e-9) + 1)]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from siked_ray.report.html_markup import Markup, element, joined
 from siked_ray.report.svg import Format, Series, canvas, empty, label, tooltip
 
-_WIDTH, _LEFT, _RIGHT = 400.0, 66.0, 316.0
+_WIDTH, _LEFT, _RIGHT = 400.0, 72.0, 322.0
 _TOP, _BAR, _ROW_GAP = 4.0, 18.0, 8.0
 #: Narrower segments carry no figure of their own; the tooltip and the table have it.
 _MIN_LABELLED = 34.0
@@ -47,11 +47,13 @@ def _segment(part: Series, row: str, x: float, y: float, width: float, shown: st
     )
 
 
-def grouped_bars(title: str, rows: Sequence[str], series: Sequence[Series], show: Format) -> Markup:
-    """A thin bar per row and series, its figure right of it."""
-    largest = max((value or 0 for one in series for value in one.values), default=0)
-    if not largest:
+def grouped_bars(
+    title: str, rows: Sequence[str], series: Sequence[Series], show: Format, *, full: float = 0.0
+) -> Markup:
+    """A thin bar per row and series, its figure right of it. The longest possible bar stands for at least `full`."""
+    if not any(value is not None for one in series for value in one.values):
         return empty(title, "nothing to show yet")
+    largest = max([full, *(value or 0 for one in series for value in one.values)]) or 1.0
     scale = (_RIGHT - _LEFT) / largest
     thickness = _BAR if len(series) == 1 else 12.0
     row_height = len(series) * (thickness + 2) + _ROW_GAP

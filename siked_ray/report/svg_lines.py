@@ -7,7 +7,7 @@ from siked_ray.report.html_markup import Markup, element, joined
 from siked_ray.report.svg import Format, Series, canvas, empty, label, shortened, ticks, tooltip
 
 _WIDTH, _HEIGHT = 400.0, 240.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 42.0, 292.0, 12.0, 200.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 42.0, 284.0, 12.0, 200.0
 _LABEL_GAP = 13.0
 _MAX_X_LABELS = 12
 

@@ -18,9 +18,9 @@ DEFAULT_MARKERS = ("Final Answer:", "####", "The answer is", r"\boxed{}")
 
 #: A phrase such as "The answer is" may stand in every step of a rationale, the others close it.
 _CLOSING_MARKERS = frozenset({"final answer:", "####", r"\boxed{}"})
-_RUN_ON = re.compile(r"\n\s*(?:Question|Q|Problem|#{2,3} ?(?:Instruction|Question|Input|Problem))\s*:")
+_RUN_ON = re.compile(r"\n[ \t]*(?:Question|Q|Problem|#{2,3} ?(?:Instruction|Question|Input|Problem))\s*:")
 _ANSWER_PHRASE = re.compile(
-    r"^\s*A:|\b(?:answer|result)\b(?: to (?:this|the) (?:question|problem))?\s*(?:\*\*)?\s*"
+    r"^[ \t]*A:|\b(?:answer|result)\b(?: to (?:this|the) (?:question|problem))?[\s*]*"
     r"(?:is\b|=|:|would be\b|will be\b)",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -118,7 +118,7 @@ def _marker_pattern(marker: str) -> re.Pattern[str]:
     colon = body.endswith(":")
     words = r"\s+".join(re.escape(word) for word in body.rstrip(":").split())
     boundary = r"\b" if body[:1].isalnum() else ""
-    tail = r"\s*\**\s*(?::|\bis\b:?)\s*\**" if colon else (r"\b" if body[-1:].isalnum() else "") + r"\s*\**:?\**"
+    tail = r"[\s*]*(?::|\bis\b:?)\**" if colon else (r"\b" if body[-1:].isalnum() else "") + r"\s*\**:?\**"
     return re.compile(boundary + words + tail, re.IGNORECASE)
 
 

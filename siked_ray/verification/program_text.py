@@ -1,6 +1,7 @@
 """Finds the program in a completion: inside ``` fences, or among prose."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 MAX_PROGRAM_CHARS = 50_000
@@ -16,6 +17,7 @@ _CODE_LINE = re.compile(
 _PLAIN_IMPORT = re.compile(
     r"^([ \t]*)import[ \t]+(numpy|pandas|scipy|sympy|fractions|statistics)(?:[ \t]+as[ \t]+(\w+))?[ \t]*$", re.MULTILINE
 )
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _RUN_ON = re.compile(r"\n(?=(?:Question|Q|Problem|Answer|A|#{2,3} ?(?:Instruction|Question|Input|Response))\s*:)")
 
 
@@ -74,9 +76,7 @@ def _without_prose(text: str) -> str:
 def without_unused_imports(code: str) -> str:
     """Zero-shot prompts open with `import numpy as np` whether or not it is used; unused, it costs a second tier."""
 
-    def keep(match: re.Match[str]) -> str:
-        name = match[3] or match[2]
-        uses = len(re.findall(rf"\b{name}\b", code))
-        return match.group() if uses > 1 else f"{match[1]}pass"
-
-    return _PLAIN_IMPORT.sub(keep, code) if "import" in code else code
+    if not _PLAIN_IMPORT.search(code):
+        return code
+    uses = Counter(_NAME.findall(code))
+    return _PLAIN_IMPORT.sub(lambda line: line.group() if uses[line[3] or line[2]] > 1 else f"{line[1]}pass", code)

@@ -31,7 +31,8 @@ ATOM = (
     r"(?P<magnitude>\s?(?:hundred|thousand|million|billion|trillion)\b)?"
     r"(?P<percent>\s?(?:%|percent\b|per cent\b))?"
 )
-_UNIT = r"(?:\s?\([^()]{0,60}\)|\s?(?:[-/^]?\s?[A-Za-z$'][\w.$'/^-]*\s*){1,5}(?:\([^()]{0,60}\))?)?"
+_UNIT_WORD = r"(?:[-/^]\s?)?[A-Za-z$'][\w.$'/^-]*"
+_UNIT = rf"(?:\s?{_UNIT_WORD}(?:\s{_UNIT_WORD}){{0,4}})?(?:\s?\([^()]{{0,60}}\))?"
 _LABEL = (
     r"(?:[A-Za-z][\w' ]{0,30}\s?=\s?|[A-Za-z][A-Za-z' ]{0,30}\s?:\s?"
     r"|(?:about|approximately|around|roughly|exactly|only|~|=)\s?)?"

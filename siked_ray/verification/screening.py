@@ -18,7 +18,6 @@ runpy zipimport pkgutil sysconfig platform psutil faulthandler tracemalloc webbr
 """
 _HONEST_DUNDERS = frozenset(f"__{name}__" for name in _HONEST_DUNDER_NAMES.split())
 _REFUSED_MODULES = frozenset(_REFUSED_MODULE_NAMES.split())
-_COMMENT = re.compile(r"#[^\n'\"]*$", re.MULTILINE)
 _DUNDER = re.compile(r"__[A-Za-z]\w*?__")
 _IMPORT = re.compile(r"(?:^|[;:])[ \t]*(?:import[ \t]+([\w.,\t ]+)|from[ \t]+([\w.]+)[ \t]+import\b)", re.MULTILINE)
 _REFUSED_CALLS = re.compile(
@@ -28,7 +27,7 @@ _REFUSED_CALLS = re.compile(
 
 def refusal(code: str) -> str | None:
     """Why a program is not run at all, or None. Comments may say what they like."""
-    code = _COMMENT.sub("", code)
+    code = "\n".join(map(_without_comment, code.split("\n")))
     for name in _DUNDER.findall(code):
         if name not in _HONEST_DUNDERS:
             return f"uses {name}"
@@ -38,3 +37,9 @@ def refusal(code: str) -> str | None:
                 return f"imports {name.split('.')[0]}"
     call = _REFUSED_CALLS.search(code)
     return f"uses {call.group()}" if call else None
+
+
+def _without_comment(line: str) -> str:
+    """The line up to its `#`, if what follows has no quotes and so cannot be part of a string."""
+    code, _, comment = line.partition("#")
+    return line if "'" in comment or '"' in comment else code

@@ -18,9 +18,7 @@ STRATEGIES: tuple[Strategy, ...] = (
         name="l2m",
         kind=AnswerKind.TEXT,
         instruction="Solve by smaller questions.",
-        demonstrations=(
-            Demonstration(question=_QUESTION, rationale="How many in all? 4 + 3 = 7.\nThe answer is 7."),
-        ),
+        demonstrations=(Demonstration(question=_QUESTION, rationale="How many in all? 4 + 3 = 7.\nThe answer is 7."),),
         answer_markers=MARKERS,
     ),
     Strategy(

@@ -1,6 +1,7 @@
 """Properties: reading back what was formatted, symmetry, and that no input whatever raises."""
 
 import json
+import time
 from fractions import Fraction
 
 import pytest
@@ -11,8 +12,9 @@ from siked_ray.core.verdict import Verdict
 from siked_ray.verification import Verifier, extract_answer
 from siked_ray.verification.equivalence import compare_without_symbols
 from siked_ray.verification.files import judged_line
-from siked_ray.verification.program_text import programs_in
+from siked_ray.verification.program_text import MAX_PROGRAM_CHARS, programs_in, without_unused_imports
 from siked_ray.verification.quantity import Quantity, read_value, spell
+from siked_ray.verification.screening import refusal
 
 _STYLES = (
     "{plain}",
@@ -150,33 +152,47 @@ def test_random_bytes_do_not_raise(verifier: Verifier, data: bytes) -> None:
     assert verdict in set(Verdict) and row.endswith(b"\n") and json.loads(row)["verdict"] == verdict
 
 
-@pytest.mark.parametrize(
-    "piece",
-    [
-        "1",
-        "9,",
-        "$",
-        "{",
-        "\\frac{",
-        "\\boxed{",
-        "(",
-        "- ",
-        "a ",
-        "=",
-        ":",
-        "1/",
-        " 1 ",
-        "Final Answer: ",
-        "**",
-        "the answer is ",
-        "\\text{",
-        "twenty ",
-    ],
-)
-def test_long_inputs_take_linear_time(piece: str) -> None:
-    import time
+_PIECES = [
+    "1",
+    "9,",
+    "$",
+    "{",
+    "\\frac{",
+    "\\boxed{",
+    "(",
+    "- ",
+    "a ",
+    "=",
+    ":",
+    "1/",
+    " 1 ",
+    "Final Answer: ",
+    "**",
+    "#'",
+]
+_PIECES += [
+    "the answer is ",
+    "\\text{",
+    "twenty ",
+    "\n",
+    " ",
+    "Final Answer ",
+    "Final ",
+    "__a",
+    "```\n",
+    "import numpy\n",
+    "A:\n",
+]
 
+
+@pytest.mark.parametrize("piece", _PIECES)
+def test_long_inputs_take_linear_time(piece: str) -> None:
     start = time.perf_counter()
     extract_answer(piece * (200_000 // len(piece)))
-    read_value(piece * 500)
-    assert time.perf_counter() - start < 1.5
+    extract_answer("Final Answer" + piece * (200_000 // len(piece)) + "!")
+    for code in programs_in(piece * (MAX_PROGRAM_CHARS // len(piece)) + "'"):
+        refusal(code)
+        without_unused_imports(code)
+    for wrapped in ("{}", "5 {}%", "x {} = 5!", "5 a{}%"):
+        read_value(wrapped.format("".join([piece] * (500 // len(piece)))))
+    assert time.perf_counter() - start < 2.0

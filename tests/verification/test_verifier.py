@@ -71,7 +71,7 @@ def test_a_loop_costs_its_own_deadline_and_nothing_else(prelude: str) -> None:
         assert all(verifier.judge("pot", honest, "7").verdict is Verdict.CORRECT for _ in range(3))
         loop.join()
         assert getattr(results[0], "verdict", None) is Verdict.TIMEOUT
-        assert 0.4 < time.monotonic() - start < 6.0
+        assert 0.4 < time.monotonic() - start < 15.0
 
 
 def test_closing_twice_and_judging_after_it() -> None:

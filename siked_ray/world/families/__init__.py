@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 from random import Random
 
-from siked_ray.world.families.basket import basket
 from siked_ray.world.families.draft import Draft
-from siked_ray.world.families.linked import linked
+from siked_ray.world.families.kites import kites
+from siked_ray.world.families.scores import scores
 from siked_ray.world.families.share import share
 from siked_ray.world.families.shop import shop
 from siked_ray.world.families.weather import weather
 
 FAMILIES: Mapping[str, Callable[[Random], Draft]] = {
-    "basket": basket,
-    "linked": linked,
+    "kites": kites,
+    "scores": scores,
     "share": share,
     "shop": shop,
     "weather": weather,

@@ -11,11 +11,11 @@ TIMES = ("noon", "dusk", "night")
 def weather(rng: Random) -> Draft:
     """Two or three changes of a small temperature; asked for the last."""
     place = rng.choice(PLACES)
-    num_changes = rng.choice((2, 2, 3))
-    start = value = rng.randint(-5, 9)
+    num_changes = rng.choice((2, 2, 2, 3))
+    start = value = rng.randint(0, 9)
     sentences, steps, lines, expression = [], [], [], str(start)
     for time in TIMES[:num_changes]:
-        change = rng.randint(1, 6)
+        change = rng.randint(1, 5)
         operator = rng.choice("+-")
         result = value + change if operator == "+" else value - change
         sentences.append(f"it {'rises' if operator == '+' else 'falls'} by {change} at {time}")

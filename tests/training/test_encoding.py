@@ -1,0 +1,142 @@
+"""Training and generation tokenise alike: a forced tag is the token prefix of what the student was trained on."""
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+from siked_ray.core.prompts import PromptTemplates, student_prompt, student_response
+from siked_ray.core.strategy import AnswerKind, Strategy
+from siked_ray.data.encoding import encode_prompt, encode_response, encode_text
+from siked_ray.data.schemas import table
+from siked_ray.data.storage import Storage
+from siked_ray.generation.batch import BatchSampler
+from siked_ray.generation.task import GenerationTask, Role, greedy_plan
+from siked_ray.training.trainer import read_examples
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}</s>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_model: str):
+    return AutoTokenizer.from_pretrained(tiny_model)
+
+
+def greedy_merger() -> PreTrainedTokenizerFast:
+    """A tokenizer that merges across the end of a tag: `[cot]: 3` is a single token."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=["</s>"], show_progress=False)
+    bpe.train_from_iterator(["[cot]: 3"] * 10, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=bpe, eos_token="</s>")
+
+
+def test_a_response_is_its_tag_its_rest_and_the_end(tokenizer):
+    tokens = encode_response(tokenizer, "[cot]: 3 plus 4 is 7.")
+    tag, rest = encode_text(tokenizer, "[cot]:"), encode_text(tokenizer, " 3 plus 4 is 7.")
+    assert tokens == [*tag, *rest, tokenizer.eos_token_id]
+    assert tokenizer.decode(tokens[:-1]) == "[cot]: 3 plus 4 is 7."
+
+
+def test_a_response_without_a_tag_is_one_piece(tokenizer):
+    assert encode_response(tokenizer, "so 7") == [*encode_text(tokenizer, "so 7"), tokenizer.eos_token_id]
+
+
+def test_a_rationale_over_several_lines_is_kept_whole(tokenizer):
+    rationale = "[pot]: a = [1]\nb = {2: 3}\n\nanswer = a[0]"
+    assert tokenizer.decode(encode_response(tokenizer, rationale)[:-1]) == rationale
+
+
+def test_the_prefix_holds_even_where_a_tokenizer_merges_tag_and_rest():
+    tokenizer = greedy_merger()
+    assert len(encode_text(tokenizer, "[cot]: 3")) == 1, "as one piece the tag would not be a prefix"
+    tag = encode_text(tokenizer, "[cot]:")
+    assert encode_response(tokenizer, "[cot]: 3")[: len(tag)] == tag
+
+
+@pytest.mark.parametrize("chat_template", [None, CHAT_TEMPLATE])
+@given(question=st.text(max_size=30), rationale=st.text(max_size=30))
+def test_a_forced_tag_is_a_prefix_of_what_is_trained_on(tokenizer, chat_template, question: str, rationale: str):
+    tokenizer.chat_template = chat_template
+    templates = PromptTemplates(teacher="", demonstration="", student="Solve: {question}\n")
+    strategy = Strategy(name="pot", kind=AnswerKind.PROGRAM, instruction="")
+    prompt = student_prompt(templates, question)
+    trained = encode_prompt(tokenizer, prompt) + encode_response(tokenizer, student_response("pot", rationale))
+    forced = forced_prompt(tokenizer, templates, strategy, question)
+    assert trained[: len(forced)] == forced
+    assert len(trained) > len(forced)
+    assert forced[-len(encode_text(tokenizer, "[pot]:")) :] == encode_text(tokenizer, "[pot]:")
+
+
+def forced_prompt(tokenizer, templates: PromptTemplates, strategy: Strategy, question: str) -> list[int]:
+    """What the engine gets for a forced strategy."""
+    submitted = []
+
+    class Engine:
+        def __init__(self) -> None:
+            self.tokenizer = tokenizer
+
+        def submit(self, prompt_token_ids, **_):
+            submitted.append(list(prompt_token_ids))
+            raise InterruptedError
+
+    task = GenerationTask(
+        role=Role.STUDENT,
+        iteration=1,
+        model="",
+        weights="",
+        run_seed=0,
+        strategies=(strategy,),
+        templates=templates,
+        plan=greedy_plan(1),
+        program_timeout_s=1,
+    )
+    sampler = BatchSampler(task, Engine(), None, None, engine_name="", max_model_len=10_000)
+    row = {"problem_id": "p", "question": question, "answer": "1", "strategy": strategy.name}
+    with pytest.raises(InterruptedError):
+        list(sampler.run([row]))
+    return submitted[0]
+
+
+def test_a_prompt_goes_through_the_chat_template_where_there_is_one(tokenizer):
+    tokenizer.chat_template = CHAT_TEMPLATE
+    try:
+        assert tokenizer.decode(encode_prompt(tokenizer, "2 + 2?")) == "<user>2 + 2?</s><assistant>"
+    finally:
+        tokenizer.chat_template = None
+    assert tokenizer.decode(encode_prompt(tokenizer, "2 + 2?")) == "2 + 2?"
+
+
+def test_an_end_of_sequence_that_a_tokenizer_adds_does_not_end_the_prompt():
+    class AddsEnd:
+        eos_token_id = 1
+        chat_template = None
+
+        def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
+            return {"input_ids": [0, *map(ord, text), 1] if add_special_tokens else [*map(ord, text)]}
+
+    assert encode_prompt(AddsEnd(), "a") == [0, ord("a")]
+    assert encode_response(AddsEnd(), "[x]: a") == [*map(ord, "[x]: a"), 1]
+
+
+def test_training_rows_come_in_the_order_of_their_ids_and_too_long_ones_are_counted(tokenizer, tmp_path):
+    storage = Storage(str(tmp_path))
+    base = SimpleNamespace(problem_id="p", strategy="cot", source="teacher")
+    rows = [
+        vars(base) | {"request_id": "b", "prompt": "Second", "response": "[cot]: 2"},
+        vars(base) | {"request_id": "c", "prompt": "Long", "response": "[cot]: " + "x y " * 50},
+        vars(base) | {"request_id": "a", "prompt": "First", "response": "[cot]: 1"},
+    ]
+    storage.write_parquet("one.parquet", table("mixture", rows[:2]))
+    storage.write_parquet("two.parquet", table("mixture", rows[2:]))
+    examples, num_skipped = read_examples(storage, ["one.parquet", "two.parquet"], tokenizer, 30)
+    assert [tokenizer.decode(example.prompt) for example in examples] == ["First", "Second"]
+    assert [tokenizer.decode(example.response) for example in examples] == ["[cot]: 1</s>", "[cot]: 2</s>"]
+    assert num_skipped == 1
