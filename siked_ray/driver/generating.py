@@ -7,13 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from siked_ray.config import Config
-from siked_ray.core.ids import request_id
 from siked_ray.core.problem import Problem
-from siked_ray.core.rollout import Rollout
-from siked_ray.data.annotations import AnnotatedRationale, annotated_rationales, existing_rationales
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
-from siked_ray.errors import DataError, StageError
+from siked_ray.driver.existing import read_rationales, verified_rollouts
+from siked_ray.errors import StageError
 from siked_ray.generation.pipeline import finished_rows, generate, quarantine_parts
 from siked_ray.generation.pool import EnginePool, PoolSize
 from siked_ray.generation.task import EngineStats, GenerationTask, Row
@@ -69,16 +67,10 @@ class Generating:
 
     def verify_existing(self, problems: Sequence[Row], config: Config, folder: str) -> None:
         """Verify rationales that exist already and store them as the teacher's rollouts."""
-        rationales = _existing(config, problems)
-        rows = {row["problem_id"]: row for row in problems}
-        wanted = [r for r in rationales if r.problem_id in rows and r.strategy in config.strategies]
-        if not wanted:
-            raise DataError(
-                f"None of the {len(rationales)} rationales belongs to a training problem and a strategy in use; "
-                "their questions have to be those of data.train."
-            )
-        self._board.begin.remote("teacher rationales", "rationales", len(wanted))
-        rollouts = _verified(wanted, rows, config)
+        records = [Problem(**{field: row[field] for field in _PROBLEM_FIELDS}) for row in problems]
+        rationales = read_rationales(config, records)
+        self._board.begin.remote("teacher rationales", "rationales", len(rationales))
+        rollouts = verified_rollouts(rationales, records, config)
         self._storage.write_parquet(f"{folder}/part-00000.parquet", table("rollouts", rollouts))
         self._board.end.remote()
 
@@ -147,44 +139,3 @@ def _figures(stats: EngineStats, seconds: float) -> dict[str, str]:
         "correct": f"{stats.accepted:,} of {stats.samples:,} samples",
         "tokens/s": f"{stats.generated_tokens / max(seconds, 1e-6):,.0f}",
     }
-
-
-def _existing(config: Config, problems: Sequence[Row]) -> list[AnnotatedRationale]:
-    teacher = config.teacher
-    if teacher.source == "annotations":
-        return annotated_rationales(teacher.path or config.data.train, socratic_path=teacher.socratic_path)
-    assert teacher.path is not None, "settings with source dataset have a path"
-    records = [Problem(**{field: row[field] for field in _PROBLEM_FIELDS}) for row in problems]
-    return existing_rationales(teacher.path, records, strategies=config.prompts.strategies)
-
-
-def _verified(rationales: Sequence[AnnotatedRationale], rows: dict[str, Row], config: Config) -> list[Rollout]:
-    from siked_ray.verification import Verifier
-
-    rollouts = []
-    num_seen: dict[tuple[str, str], int] = {}
-    with Verifier(config.strategy_records(), program_timeout_s=config.generation.program_timeout_s) as verifier:
-        for one in rationales:
-            key = (one.problem_id, one.strategy)
-            index = num_seen.get(key, 0)
-            num_seen[key] = index + 1
-            judgement = verifier.judge(one.strategy, one.rationale, rows[one.problem_id]["answer"])
-            rollouts.append(
-                Rollout(
-                    request_id=request_id(one.problem_id, one.strategy, index, 0),
-                    problem_id=one.problem_id,
-                    requested=one.strategy,
-                    strategy=one.strategy,
-                    sample_index=index,
-                    seed=0,
-                    prompt="",
-                    completion=one.rationale,
-                    num_tokens=0,
-                    verdict=judgement.verdict,
-                    predicted=judgement.predicted,
-                    reason=judgement.reason,
-                    model=config.teacher.source,
-                    engine=config.teacher.source,
-                )
-            )
-    return rollouts

@@ -14,6 +14,8 @@ from siked_ray.errors import ModelError
 WORLD = "world:"
 #: Longest and shortest questions, by characters, of which the prompts are measured in tokens.
 _NUM_MEASURED = 32
+#: Sizes of attention heads that vLLM's CPU attention is compiled for (vllm.v1.attention.backends.cpu_attn, 0.32).
+_CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,7 @@ def inspect_model(name: str, role: str, config: Config, *, offline_is_fine: bool
     if not Path(name).exists() and name.startswith(("/", ".", "~")):
         raise ModelError(f"{role}.model: there is no directory {name}.")
     try:
-        return _facts(name, role, config.trust_remote_code)
+        return _facts(name, role, config)
     except ModelError:
         raise
     except Exception as error:
@@ -45,11 +47,11 @@ def inspect_model(name: str, role: str, config: Config, *, offline_is_fine: bool
         raise ModelError(_why_not(name, role, error)) from None
 
 
-def _facts(name: str, role: str, trust_remote_code: bool) -> ModelFacts:
+def _facts(name: str, role: str, config: Config) -> ModelFacts:
     from transformers import AutoConfig
 
-    settings = AutoConfig.from_pretrained(name, trust_remote_code=trust_remote_code).get_text_config()
-    tokenizer = load_tokenizer(name, trust_remote_code=trust_remote_code)
+    settings = AutoConfig.from_pretrained(name, trust_remote_code=config.trust_remote_code).get_text_config()
+    tokenizer = load_tokenizer(name, trust_remote_code=config.trust_remote_code)
     if tokenizer.eos_token_id is None:
         raise ModelError(
             f"{role}.model: {name} has no end-of-sequence token, so it could never learn to stop; set eos_token in its "
@@ -60,8 +62,21 @@ def _facts(name: str, role: str, trust_remote_code: bool) -> ModelFacts:
             f"{role}.model: {name} has {len(tokenizer)} tokens in its tokenizer and {settings.vocab_size} in the "
             "model; tokenizer and model do not belong together."
         )
+    head_size = _head_size(settings)
+    if config.engine.gpus_per_engine == 0 and head_size not in (None, *_CPU_HEAD_SIZES):
+        raise ModelError(
+            f"{role}.model: {name} has attention heads of {head_size} dimensions, which vLLM's CPU build cannot run; it "
+            f"can {', '.join(map(str, _CPU_HEAD_SIZES))}. Take another model, or set engine.gpus_per_engine."
+        )
     context = getattr(settings, "max_position_embeddings", None)
     return ModelFacts(name=name, known=True, context=context, tokenizer=tokenizer)
+
+
+def _head_size(settings: Any) -> int | None:
+    if getattr(settings, "head_dim", None):
+        return settings.head_dim
+    num_heads = getattr(settings, "num_attention_heads", None)
+    return settings.hidden_size // num_heads if num_heads else None
 
 
 def _why_not(name: str, role: str, error: Exception) -> str:

@@ -10,6 +10,7 @@ from siked_ray.core.problem import Problem, Split
 from siked_ray.data import run_directory as names
 from siked_ray.data.problems import Exclusion, ProblemSet, load_problems, split_problems
 from siked_ray.data.storage import Storage
+from siked_ray.driver.existing import read_rationales
 from siked_ray.driver.models import ModelFacts, inspect_model, longest_prompt_tokens
 from siked_ray.errors import ConfigError, DataError, UnreachableError
 
@@ -65,6 +66,8 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
             f"{config.data.train} gives {len(train)} training and {len(validation)} held-out problems; both are "
             "needed. Raise data.limit, or change data.validation_fraction."
         )
+    if config.teacher.source != "vllm":
+        read_rationales(config, train)
     questions = [p.question for split in (train, validation, *tests.values()) for p in split]
     return Checked(
         train=train,

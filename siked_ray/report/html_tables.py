@@ -123,7 +123,8 @@ def verdicts(view: View) -> Markup:
     """Accepted requests by strategy and samples by verdict."""
     sampled = [entry for entry in view.iterations if entry.get("generation")]
     names = list(dict.fromkeys(name for entry in sampled for name in entry["generation"].get("verdicts") or {}))
-    headings = [*(f"{name} accepted" for name in view.strategies), *(f"{name} samples" for name in names)]
+    headings = [f"{name} accepted" for name in view.strategies]
+    headings += [f"samples: {name}" if index == 0 else name for index, name in enumerate(names)]
     rows = [
         [
             str(entry["iteration"]),

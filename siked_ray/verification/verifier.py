@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from types import TracebackType
 
-from siked_ray.core.strategy import AnswerKind, Strategy
+from siked_ray.core.strategy import AnswerKind, Strategy, split_tag
 from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.errors import ConfigError, VerificationError
 from siked_ray.verification.equivalence import (
@@ -58,6 +58,8 @@ class Verifier:
         known = self._strategies.get(strategy)
         if known is None:
             return Judgement(verdict=Verdict.ERROR, predicted=None, reason=f"unknown strategy {strategy!r}"[:200])
+        tag, rationale = split_tag(completion)
+        completion = rationale if tag == strategy else completion
         answer = answer.rpartition("####")[2]  # GSM8K keeps its gold at the end of a rationale
         if not answer.strip():
             return Judgement(verdict=Verdict.ERROR, predicted=None, reason="the gold answer is empty")

@@ -54,7 +54,7 @@ def test_placement(make_config):
 
 
 def test_the_first_prompts_are_those_of_the_first_problem(make_config, tiny_model: str):
-    config = make_config("strategies=[cot, pot]", f"teacher={{source: vllm, model: {tiny_model}}}")
+    config = make_config(*SMALL, f"teacher={{source: vllm, model: {tiny_model}}}")
     checked = check(config)
     prompts = first_prompts(config, checked)
     assert list(prompts) == [

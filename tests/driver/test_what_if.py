@@ -82,7 +82,7 @@ def test_iteration_zero_is_the_teachers(run: str):
 def test_what_cannot_be_recomputed_is_said(run: str, tmp_path: Path):
     with pytest.raises(DataError, match="no rollouts of iteration 2"):
         recompute_mixture(run, 2, None)
-    with pytest.raises(ConfigError, match="'best'.*adaptive, all, self_only, teacher_only"):
+    with pytest.raises(ConfigError, match=r"'best'.*adaptive, all, self_only, teacher_only"):
         recompute_mixture(run, 1, "best")
     with pytest.raises(DataError, match="is no run directory"):
         recompute_mixture(str(tmp_path / "elsewhere"), 1, None)

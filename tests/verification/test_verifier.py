@@ -32,6 +32,11 @@ def test_verdicts_of_text(verifier: Verifier) -> None:
         assert judgement.reason
 
 
+def test_the_strategys_own_tag_is_no_part_of_the_completion(verifier: Verifier) -> None:
+    assert verifier.judge("pot", "[pot]: answer = 7", "7").verdict is Verdict.CORRECT
+    assert verifier.judge("cot", "[cot]: 3 + 4 = 7\nThe answer is 7.", "7").verdict is Verdict.CORRECT
+
+
 def test_what_cannot_be_judged_is_an_error(verifier: Verifier) -> None:
     assert verifier.judge("tot", "Final Answer: 7", "7").verdict is Verdict.ERROR
     assert "tot" in verifier.judge("tot", "Final Answer: 7", "7").reason

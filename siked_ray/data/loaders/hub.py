@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from siked_ray.data.loaders.rows import Row
 from siked_ray.data.loaders.saved_dataset import rows_of
-from siked_ray.errors import DataError
+from siked_ray.errors import UnreachableError
 
 _NAME = re.compile(
     r"(?P<repository>[\w-][\w.-]*/[\w-][\w.-]*)(?::(?P<config>[\w.-]+))?(?:/(?P<split>\w+(?:\[[\w%:]+\])?))?"
@@ -43,7 +43,7 @@ def read_hub(name: HubName, shown: str) -> list[Row]:
         dataset = load_dataset(name.repository, name.config, split=name.split)
     except Exception as error:  # the network, the Hub and `datasets` fail with a dozen kinds of errors
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise DataError(
+        raise UnreachableError(
             f"'{shown}' is no local file or directory, and loading it from the Hugging Face Hub failed: {reason}. "
             "Check the name (owner/name:config/split) and the network, or give the path of a local copy."
         ) from error

@@ -1,0 +1,268 @@
+"""The stages of the driver around engines and training that are functions: no Ray, no vLLM, no DeepSpeed."""
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from siked_ray.config import Config, dump_config
+from siked_ray.core.ids import request_id
+from siked_ray.core.problem import Split
+from siked_ray.core.rollout import FREE, Rollout
+from siked_ray.core.verdict import Verdict
+from siked_ray.data import run_directory as names
+from siked_ray.data.ledger import Ledger
+from siked_ray.data.schemas import table
+from siked_ray.data.storage import Storage
+from siked_ray.driver.generating import Generating
+from siked_ray.driver.preflight import check
+from siked_ray.driver.stages import RayStages
+from siked_ray.driver.what_if import recompute_mixture
+from siked_ray.errors import DataError, UserError
+from siked_ray.loop import LoopRules, run_loop
+from siked_ray.report.summary import build_summary
+
+SETTINGS = ("strategies=[cot, pot]", "generation.num_samples=3", "teacher={source: vllm, model: 'world:teacher'}")
+RULES = LoopRules(max_iterations=2, patience=5, min_gain=0.01)
+
+
+class Board:
+    """Takes every call and forgets it."""
+
+    def __getattr__(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(remote=lambda *_, **__: None)
+
+
+class FakeGenerating:
+    """Rollouts as a function of the request; `solves(weights, problem, strategy)` says which are correct."""
+
+    def __init__(self, storage: Storage, solves) -> None:
+        self.storage = storage
+        self.solves = solves
+        self.calls: list[tuple[str, str, int]] = []
+
+    def sample(self, task, rows, *, folder: str, stage: str, **_) -> None:
+        self.calls.append((stage, task.weights, len(rows)))
+        rollouts = [self._rollout(task, row) for row in rows]
+        self.storage.write_parquet(f"{folder}/part-0.parquet", table("rollouts", rollouts))
+
+    def _rollout(self, task, row) -> Rollout:
+        requested = row["strategy"]
+        strategy = "pot" if requested == FREE else requested
+        solved = self.solves(task.weights.rpartition("/")[2], row["problem_id"], strategy)
+        return Rollout(
+            request_id=request_id(row["problem_id"], requested, 0, task.iteration),
+            problem_id=row["problem_id"],
+            requested=requested,
+            strategy=strategy,
+            sample_index=0,
+            seed=1,
+            prompt="",
+            completion=f"{task.model} says {row['answer']}",
+            num_tokens=3,
+            verdict=Verdict.CORRECT if solved else Verdict.WRONG,
+            predicted=None,
+            reason="not what was asked",
+            model=task.model,
+            engine="fake",
+        )
+
+    def num_quarantined(self, stage: str) -> int:
+        return 0
+
+    def make_room_for_training(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def share(*parts: str) -> float:
+    return hashlib.sha256(" ".join(parts).encode()).digest()[0] / 256
+
+
+def learning_students(weights: str, problem: str, strategy: str) -> bool:
+    """The teacher solves 90 % and the students of iterations 0, 1, 2 solve 30, 50 and 70 % of the problems."""
+    skill = {"world:teacher": 0.9, "iteration_00": 0.3, "iteration_01": 0.5, "iteration_02": 0.7}[weights]
+    return share(problem, strategy) < skill
+
+
+class Run:
+    """A run directory with its problems, and the stages on it."""
+
+    def __init__(self, config: Config, monkeypatch: pytest.MonkeyPatch, solves=learning_students) -> None:
+        self.config = config
+        self.storage = Storage(config.run_dir)
+        self.generating = FakeGenerating(self.storage, solves)
+        self.committed: list[str] = []
+        self.trained: list[tuple[str, str, int]] = []
+        checked = check(config)
+        splits = {Split.TRAIN.value: checked.train, Split.VALIDATION.value: checked.validation, **checked.tests}
+        for name, problems in splits.items():
+            rows = [
+                {
+                    "problem_id": p.problem_id,
+                    "dataset": p.dataset,
+                    "split": name,
+                    "question": p.question,
+                    "answer": p.answer,
+                }
+                for p in problems
+            ]
+            self.storage.write_parquet(names.problems(name), table("problems", rows))
+        self.test_sets = list(checked.tests)
+        self.num_train, self.num_validation = len(checked.train), len(checked.validation)
+        monkeypatch.setattr("siked_ray.driver.stages.fine_tune", self._fine_tune)
+
+    def _fine_tune(self, rows, start: str, output: str, plan, group, storage, **_) -> dict:
+        self.trained.append((start, output, storage.read_parquet(rows).num_rows))
+        storage.write_text(f"{output}/config.json", "{}")
+        figures = {"steps": 1, "tokens": 2, "seconds": 3.0, "first_loss": 4.0, "last_loss": 0.5}
+        return figures | {"losses": [4.0, 0.5], "skipped": 0}
+
+    def stages(self, generating=None) -> RayStages:
+        return RayStages(
+            self.config,
+            self.storage,
+            generating or self.generating,
+            Board(),
+            teacher_model="world:teacher",
+            base_model="base",
+            test_sets=self.test_sets,
+            log_dir="",
+            on_commit=lambda record: self.committed.append(record.stage),
+        )
+
+    def summary(self) -> dict:
+        return build_summary(self.config, Ledger(self.storage).records(), "finished", set(self.committed))
+
+
+@pytest.fixture
+def run(make_config, monkeypatch: pytest.MonkeyPatch) -> Run:
+    return Run(make_config(*SETTINGS), monkeypatch)
+
+
+STAGES = [
+    "rollouts_teacher",
+    *("mixture_00", "training_00", "evaluation_00", "decision_00"),
+    *("rollouts_01", "mixture_01", "training_01", "evaluation_01", "decision_01"),
+    *("rollouts_02", "mixture_02", "training_02", "evaluation_02", "decision_02"),
+]
+
+
+def test_the_whole_loop(run: Run):
+    decision = run_loop(run.stages(), RULES)
+    assert run.committed == STAGES
+    assert decision.best_iteration == 2
+    summary = run.summary()
+    assert [stage["name"] for stage in summary["stages"]] == STAGES
+    alphas = [entry["mixture"]["alpha"] for entry in summary["iterations"]]
+    assert alphas[0] == 1.0 > alphas[1] > alphas[2] > 0
+    frees = [entry["evaluation"]["more"]["free"] for entry in summary["iterations"]]
+    assert frees == sorted(frees) and frees[0] < frees[-1]
+    assert set(summary["iterations"][0]["evaluation"]) == {"validation", "more"}
+
+
+def test_who_samples_what_and_who_starts_where(run: Run):
+    run_loop(run.stages(), RULES)
+    requests, evaluations = 2 * run.num_train, 3 * (run.num_validation + 10)
+    students = [run.storage.path(names.student(iteration)) for iteration in range(3)]
+    assert run.generating.calls == [
+        ("rollouts_teacher", "world:teacher", requests),
+        ("evaluation_00", students[0], evaluations),
+        ("rollouts_01", students[0], requests),
+        ("evaluation_01", students[1], evaluations),
+        ("rollouts_02", students[1], requests),
+        ("evaluation_02", students[2], evaluations),
+    ]
+    assert [start for start, _, _ in run.trained] == ["base", students[0], students[1]]
+
+
+def test_what_is_trained_on_is_what_the_summary_counts_and_what_mix_recomputes(run: Run):
+    run_loop(run.stages(), RULES)
+    run.storage.write_text(names.CONFIG, dump_config(run.config))
+    for iteration, (_, _, num_rows) in enumerate(run.trained):
+        stored = run.storage.read_parquet(names.mixture(iteration)).to_pylist()
+        counted = run.summary()["iterations"][iteration]["mixture"]
+        assert len(stored) == num_rows == counted["rows"]
+        assert sum(row["source"] == "student" for row in stored) == counted["student_rows"]
+        assert recompute_mixture(run.config.run_dir, iteration, None)["sha256"] == counted["sha256"]
+        assert all(row["response"].startswith(f"[{row['strategy']}]: ") for row in stored)
+
+
+def test_a_finished_run_does_nothing_again(run: Run):
+    first = run_loop(run.stages(), RULES)
+    run.committed.clear()
+    run.generating.calls.clear()
+    assert run_loop(run.stages(), RULES) == first
+    assert (run.committed, run.generating.calls, len(run.trained)) == ([], [], 3)
+    assert all(stage["resumed"] for stage in run.summary()["stages"])
+
+
+@pytest.mark.parametrize("lost", ["mixture_01", "training_01", "decision_02"])
+def test_only_a_stage_without_a_record_is_run(run: Run, lost: str):
+    run_loop(run.stages(), RULES)
+    before = run.summary()["iterations"]
+    run.committed.clear()
+    Path(run.storage.path(f"ledger/{lost}.json")).unlink()
+    run_loop(run.stages(), RULES)
+    assert run.committed == [lost]
+    after = run.summary()["iterations"]
+    assert [entry["mixture"] for entry in after] == [entry["mixture"] for entry in before]
+    assert [stage["name"] for stage in run.summary()["stages"]] == STAGES, "in its place among the stages"
+
+
+def test_the_held_out_split_decides_and_no_test_set(make_config, monkeypatch: pytest.MonkeyPatch):
+    """A student that gets worse on the held-out problems, and better on the test set, is not chosen."""
+    config = make_config(*SETTINGS)
+    held_out = {problem.problem_id for problem in check(config).validation}
+
+    def solves(weights: str, problem: str, strategy: str) -> bool:
+        return weights == "world:teacher" or (weights == "iteration_00") == (problem in held_out)
+
+    run = Run(config, monkeypatch, solves)
+    decision = run_loop(run.stages(), LoopRules(max_iterations=3, patience=1, min_gain=0.01))
+    assert decision.best_iteration == 0
+    assert run.committed[-1] == "decision_01"
+    assert [entry["evaluation"]["more"]["free"] for entry in run.summary()["iterations"]] == [0.0, 1.0]
+
+
+def test_a_teacher_that_solves_nothing_is_shown_with_three_of_its_outputs(make_config, monkeypatch):
+    run = Run(make_config(*SETTINGS), monkeypatch, lambda *_: False)
+    with pytest.raises(UserError, match="solved none of the training problems") as raised:
+        run_loop(run.stages(), RULES)
+    assert str(raised.value).count("teacher says") == 3
+    assert "wrong: not what was asked" in str(raised.value)
+    assert run.committed == ["rollouts_teacher"] and run.trained == []
+
+
+def test_an_empty_mixture_says_what_to_set(make_config, monkeypatch):
+    config = make_config(*SETTINGS, "mixture.policy=self_only")
+    run = Run(config, monkeypatch, lambda weights, *_: weights == "world:teacher")
+    with pytest.raises(UserError, match=r"iteration 1 is empty.*mixture\.policy=adaptive"):
+        run_loop(run.stages(), RULES)
+
+
+def test_rationales_that_exist_are_verified_like_any_teachers(make_config, monkeypatch, settings_file):
+    path = settings_file.with_name("rationales.jsonl")
+    text = path.read_text()
+    first_problem = text.splitlines()[0]
+    path.write_text(text.replace("The answer is 1.", "The answer is 2.") + first_problem + "\n")
+    run = Run(make_config("strategies=[cot]"), monkeypatch)
+    generating = Generating(run.storage, Board(), options={}, size=None, log_dir="", keep_engines_while_training=True)
+    folder = run.stages(generating).sample_teacher()
+    rollouts = run.storage.read_parquet(run.storage.files(folder)).to_pylist()
+    train = {row["problem_id"]: row for row in run.storage.read_parquet(names.problems("train")).to_pylist()}
+    assert {row["problem_id"] for row in rollouts} == set(train), "held-out problems are not learned from"
+    first = [row for row in rollouts if train[row["problem_id"]]["question"] == "What is 0 plus 1?"]
+    assert [(row["sample_index"], row["verdict"]) for row in first] == [(0, "wrong"), (1, "correct")]
+    assert all(row["verdict"] == "correct" for row in rollouts if row not in first)
+
+
+def test_rationales_of_other_problems_are_no_teacher(make_config, monkeypatch, settings_file):
+    settings_file.with_name("rationales.jsonl").write_text(
+        '{"question": "What is the question?", "strategy": "cot", "rationale": "The answer is 42."}\n'
+    )
+    run = Run(make_config("strategies=[cot]"), monkeypatch)
+    generating = Generating(run.storage, Board(), options={}, size=None, log_dir="", keep_engines_while_training=True)
+    with pytest.raises(DataError):
+        run.stages(generating).sample_teacher()

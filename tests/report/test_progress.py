@@ -1,0 +1,68 @@
+import io
+
+from rich.console import Console
+
+from siked_ray.driver.board import ProgressBoard
+from siked_ray.report.progress import ScreenProgress
+
+
+def shown(board: ProgressBoard, *, terminal: bool = False, times: int = 1) -> str:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=120)
+    with ScreenProgress(console) as progress:
+        for _ in range(times):
+            progress.show(board.snapshot())
+    return file.getvalue()
+
+
+def board() -> ProgressBoard:
+    board = ProgressBoard()
+    board.begin("teacher samples", "requests", 1200)
+    board.advance(600, {"correct": "5 of 9 samples"})
+    return board
+
+
+def test_a_stage_that_runs_shows_its_counts():
+    assert "running" in shown(board())
+    assert "600/1,200 requests · correct 5 of 9 samples" in shown(board())
+
+
+def test_a_stage_is_announced_once_and_finished_once():
+    the_board = board()
+    file = io.StringIO()
+    with ScreenProgress(Console(file=file, force_terminal=False, width=120)) as progress:
+        progress.show(the_board.snapshot())
+        progress.show(the_board.snapshot())
+        the_board.end("all there")
+        the_board.begin("training", "steps", 1)
+        progress.show(the_board.snapshot())
+        progress.show(the_board.snapshot())
+    lines = file.getvalue().splitlines()
+    assert len(lines) == 3
+    assert "done in" in lines[1] and "1,200/1,200 requests" in lines[1] and "all there" in lines[1]
+    assert lines[2].startswith("training ")
+
+
+def test_training_reports_steps_loss_and_speed():
+    the_board = board()
+    the_board.end()
+    the_board.begin("training", "steps", 1)
+    the_board.training(3, 40, 1.23456, 5000)
+    text = shown(the_board)
+    assert "3/40 steps" in text and "loss 1.235" in text and "tokens/s" in text
+
+
+def test_a_terminal_shows_bars():
+    the_board = board()
+    the_board.end()
+    the_board.begin("starting engines", "", 0)
+    text = shown(the_board, terminal=True, times=3)
+    assert "teacher samples" in text and "starting engines" in text and "1,200/1,200 requests" in text
+
+
+def test_a_board_without_stages_bears_every_call():
+    empty = ProgressBoard()
+    empty.advance(1, {})
+    empty.training(1, 2, 0.5, 10)
+    empty.end()
+    assert empty.snapshot() == []

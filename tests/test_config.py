@@ -1,0 +1,188 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from siked_ray.config import Config, config_sha256, differing_keys, dump_config, load_config
+from siked_ray.core.mixture import Policy
+from siked_ray.core.strategy import AnswerKind
+from siked_ray.errors import ConfigError
+
+JOBS = sorted((Path(__file__).parents[1] / "jobs").glob("**/*.yaml"))
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.name)
+def test_every_job_in_the_repository_is_valid(path: Path, tmp_path: Path):
+    leaves_the_student_open = not yaml.safe_load(path.read_text()).get("student")
+    config = load_config(path, ["student.model=world:student"] if leaves_the_student_open else [])
+    assert config.strategy_records()
+    assert dumped_and_loaded(config, tmp_path) == config
+
+
+def dumped_and_loaded(config: Config, folder: Path) -> Config:
+    path = folder / "dumped.yaml"
+    path.write_text(dump_config(config), encoding="utf-8")
+    return load_config(path)
+
+
+@pytest.mark.parametrize("prompts", ["default", "world"])
+def test_dumped_settings_load_as_the_same_settings(make_config, prompts: str, tmp_path: Path):
+    config = make_config(
+        f"prompts={prompts}", "generation.keep=all", "mixture.policy=self_only", "data.limit=7", "engine.dtype=bfloat16"
+    )
+    again = dumped_and_loaded(config, tmp_path)
+    assert again == config
+    assert dump_config(again) == dump_config(config)
+    assert config_sha256(again) == config_sha256(config)
+
+
+@pytest.mark.parametrize(
+    ("override", "value"),
+    [
+        ("seed=7", 7),
+        ("training.learning_rate=3e-4", 3e-4),
+        ("training.learning_rate=0.01", 0.01),
+        ("trust_remote_code=true", True),
+        ("data.limit=12", 12),
+        ("data.limit=null", None),
+        ("data.test=one.jsonl", ["one.jsonl"]),
+        ("data.test=[one.jsonl, two.csv]", ["one.jsonl", "two.csv"]),
+        ("data.test=[]", []),
+        ("generation.keep=all", "all"),
+        ("generation.keep=3", 3),
+        ("generation.ramp=[2, 4]", [2, 4]),
+        ("mixture.policy=all", Policy.ALL),
+        ("training.lora.rank=0", 0),
+        ("training.lora={rank: 8, alpha: 4}.rank", None),
+        ("student.model=/a/b=c", "/a/b=c"),
+        ("run_dir=s3://bucket/run", "s3://bucket/run"),
+        ("strategies=[pot]", ["pot"]),
+        ("prompts.strategies.cot.kind=text", None),
+    ],
+)
+def test_overrides(make_config, override: str, value: object):
+    key, _, _ = override.partition("=")
+    if value is None and override != "data.limit=null":
+        with pytest.raises(ConfigError):
+            make_config(override)
+        return
+    found = make_config("data.limit=5", override)
+    for part in key.split("."):
+        found = getattr(found, part)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_a_whole_section_can_be_overridden(make_config):
+    config = make_config("training={epochs: 9, lora: {rank: 2}}")
+    assert (config.training.epochs, config.training.lora.rank, config.training.lora.alpha) == (9, 2, 32)
+
+
+def test_later_overrides_win(make_config):
+    assert make_config("seed=1", "seed=2").seed == 2
+
+
+def test_overrides_open_sections_that_the_file_does_not_have(make_config):
+    assert make_config("iterations.max=0").iterations.max == 0
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("generation.num_sample=3", r"unknown setting generation\.num_sample \(did you mean num_samples\?\)"),
+        ("iteration.max=3", r"unknown setting iteration \(did you mean iterations\?\)"),
+        ("training.lora.rnk=3", r"unknown setting training\.lora\.rnk \(did you mean rank\?\)"),
+        ("mixture.zzz=3", r"unknown setting mixture\.zzz \(known here: policy\)"),
+        ("mixture.policy=best", r"mixture\.policy: .*'adaptive', 'all', 'self_only'.*it is 'best'"),
+        ("generation.num_samples=0", r"generation\.num_samples: .*greater than or equal to 1.*it is 0"),
+        ("generation.temperature=warm", r"generation\.temperature: .*number.*it is 'warm'"),
+        ("data.validation_fraction=1", r"data\.validation_fraction: .*less than 1"),
+        ("training.zero_stage=4", r"training\.zero_stage: .*0, 1, 2 or 3.*it is 4"),
+        ("training.epochs=1.5", r"training\.epochs: "),
+        ("strategies=[]", r"strategies: "),
+        ("strategies=[cot, tot]", r"\['tot'\] without an entry in prompts\.strategies; known are cot, l2m, pot"),
+        ("strategies=[cot, cot]", "twice"),
+        ("teacher={source: vllm}", r"teacher\.model"),
+        ("teacher={source: dataset}", r"teacher\.path"),
+        ("teacher={source: oracle}", r"teacher\.source: .*'vllm'"),
+        ("teacher={}", r"teacher\.source is required"),
+        ("prompts=nowhere.yaml", r"prompts: 'nowhere\.yaml' is neither"),
+        ("seed", "'seed' is no override; write key.path=value"),
+        ("=3", "'=3' is no override"),
+        ("seed.deep=3", "seed.deep=3' cannot be set: "),
+        ("seed=[", "no valid YAML"),
+    ],
+)
+def test_a_wrong_setting_is_one_readable_sentence(make_config, override: str, words: str):
+    overrides = ["seed=1", override]
+    with pytest.raises(ConfigError, match=words) as raised:
+        make_config(*overrides)
+    assert "\n" not in str(raised.value)
+
+
+def test_settings_that_are_required(tmp_path: Path):
+    path = tmp_path / "run.yaml"
+    path.write_text("data: {train: x}\nteacher: {source: annotations}\n")
+    with pytest.raises(ConfigError, match=r"run_dir is required; set it .* as run_dir=….*student is required"):
+        load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "There is no settings file"),
+        ("", "holds no settings"),
+        ("- a\n- b\n", "holds no settings"),
+        ("data: [\n", "cannot be read as YAML"),
+        (b"\xff\xfe\x00", "cannot be read as YAML"),
+    ],
+)
+def test_a_file_that_holds_no_settings(tmp_path: Path, content: str | bytes | None, words: str):
+    path = tmp_path / "run.yaml"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ConfigError, match=words) as raised:
+        load_config(path)
+    assert "run.yaml" in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_prompts_of_ones_own_are_found_beside_the_settings(settings_file: Path):
+    values = yaml.safe_load(settings_file.read_text())
+    prompts = load_config(settings_file).prompts.model_dump(mode="json")
+    prompts["student"] = "Please solve.\n{question}\n"
+    settings_file.with_name("own.yaml").write_text(yaml.safe_dump(prompts))
+    settings_file.write_text(yaml.safe_dump(values | {"prompts": "own.yaml"}))
+    assert load_config(settings_file).prompts.student == "Please solve.\n{question}\n"
+
+
+def test_strategies_become_plain_records_in_their_order(make_config):
+    records = make_config("strategies=[pot, cot]").strategy_records()
+    assert [(record.name, record.kind) for record in records] == [("pot", AnswerKind.PROGRAM), ("cot", AnswerKind.TEXT)]
+    assert records[1].answer_markers == ("The answer is",)
+    assert records[1].demonstrations[0].rationale == "4 + 3 = 7. The answer is 7."
+
+
+def test_the_hash_sees_every_setting_but_the_place(make_config):
+    base = make_config()
+    assert config_sha256(make_config("run_dir=/elsewhere")) == config_sha256(base)
+    changed = [
+        make_config(override)
+        for override in ("seed=1", "training.lora.rank=0", "prompts=default", "data.test=[]", "strategies=[cot]")
+    ]
+    assert len({config_sha256(config) for config in [base, *changed]}) == 6
+
+
+def test_differing_keys(make_config):
+    base = make_config()
+    assert differing_keys(base, make_config("run_dir=/elsewhere")) == []
+    assert differing_keys(base, make_config("training.lora.rank=0", "data.limit=3")) == [
+        "data.limit: None -> 3",
+        "training.lora.rank: 16 -> 0",
+    ]
+    (strategies,) = differing_keys(base, make_config("strategies=[cot]"))
+    assert strategies == "strategies: ['cot', 'l2m', 'pot'] -> ['cot']"
+
+
+def test_settings_do_not_change(make_config):
+    with pytest.raises(ValueError, match="frozen"):
+        make_config().seed = 3

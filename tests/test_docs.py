@@ -1,0 +1,95 @@
+"""The settings' page is up to date, and every job in the repository is one that loads."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from siked_ray.config import Config, dump_config, load_config
+from siked_ray.errors import ConfigError
+
+ROOT = Path(__file__).parent.parent
+JOBS = sorted((ROOT / "jobs").rglob("*.yaml"))
+PAPER = sorted((ROOT / "jobs").glob("paper_*.yaml"))
+#: The published learning rates and schedules by student.
+PUBLISHED_RATES = {
+    "Qwen/Qwen2-0.5B": (3e-4, "cosine"),
+    "Qwen/Qwen2-1.5B": (3e-4, "cosine"),
+    "google/gemma-2b-it": (2e-4, "linear"),
+    "google/gemma-7b-it": (2e-4, "linear"),
+    "HuggingFaceTB/SmolLM-1.7B": (2e-4, "linear"),
+}
+#: Attention heads: tensor parallelism has to divide them.
+NUM_HEADS = {
+    "Qwen/Qwen2-0.5B": 14,
+    "Qwen/Qwen2-1.5B": 12,
+    "google/gemma-2b-it": 8,
+    "google/gemma-7b-it": 16,
+    "HuggingFaceTB/SmolLM-1.7B": 32,
+}
+
+
+def test_the_settings_page_is_what_its_script_prints() -> None:
+    script = ROOT / "docs" / "make_settings.py"
+    printed = subprocess.run([sys.executable, script], capture_output=True, encoding="utf-8", check=True).stdout
+    remedy = "run: python docs/make_settings.py > docs/settings.md"
+    assert (ROOT / "docs" / "settings.md").read_text(encoding="utf-8") == printed, remedy
+
+
+def test_the_settings_page_names_every_setting() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    sections = {name: field.annotation for name, field in Config.model_fields.items()}
+    keys = [
+        f"{section}.{name}" for section, model in sections.items() for name in getattr(model, "model_fields", {"": 0})
+    ]
+    assert [key for key in keys if f"`{key.rstrip('.')}`" not in page] == []
+
+
+def settings_of(path: Path) -> Config:
+    overrides = ["student.model=any/student"] if path.name == "gsm8k_annotated.yaml" else []
+    return load_config(path, overrides)
+
+
+@pytest.mark.parametrize("path", JOBS, ids=lambda path: path.stem)
+def test_every_job_loads_and_survives_being_written_down(path: Path, tmp_path: Path) -> None:
+    config = settings_of(path)
+    (tmp_path / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    assert load_config(tmp_path / "config.yaml") == config
+
+
+def test_no_two_jobs_write_to_the_same_place() -> None:
+    places = [settings_of(path).run_dir for path in JOBS]
+    assert len(set(places)) == len(places)
+
+
+def test_the_annotated_job_asks_for_its_student() -> None:
+    with pytest.raises(ConfigError, match=r"student\.model is required"):
+        load_config(ROOT / "jobs" / "gsm8k_annotated.yaml")
+
+
+def test_the_papers_students_are_all_there() -> None:
+    assert {load_config(path).student.model for path in PAPER} == set(PUBLISHED_RATES)
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_the_papers_jobs_hold_the_published_values(path: Path) -> None:
+    config = load_config(path)
+    generation, training = config.generation, config.training
+    assert (generation.num_samples, generation.temperature, generation.top_p) == (10, 0.7, 0.95)
+    assert (generation.max_new_tokens, config.evaluation.max_new_tokens) == (512, 1024)
+    assert (training.lora.rank, training.lora.alpha, training.lora.dropout) == (16, 32, 0)
+    assert (training.epochs, training.micro_batch_size, training.gradient_accumulation) == (3, 2, 4)
+    assert (training.warmup_steps, training.weight_decay, training.max_seq_len) == (5, 0.01, 1024)
+    assert (training.learning_rate, training.schedule) == PUBLISHED_RATES[config.student.model]
+    assert (training.loss_on, config.mixture.policy, config.seed) == ("all", "adaptive", 42)
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_the_papers_engines_can_hold_teacher_and_student(path: Path) -> None:
+    """Engine settings are shared: the teacher needs several GPUs, and they have to divide the student's heads."""
+    config = load_config(path)
+    size = config.engine.tensor_parallel_size
+    assert size > 1
+    assert config.engine.gpus_per_engine == size
+    assert NUM_HEADS[config.student.model] % size == 0
