@@ -307,17 +307,28 @@ def _sentence(issue: Any) -> str:
     if issue["type"] == "extra_forbidden":
         return f"unknown setting {key}{_suggestion(issue['loc'])}"
     if issue["type"] == "missing":
-        return f"{key} is required; set it in the file or as {key}=…"
+        wanted = " and ".join(f"{key}.{name}" for name in _required_keys(issue["loc"])) or key
+        return f"{wanted} is required; set it in the file or as {wanted.partition(' ')[0]}=…"
     message = issue["msg"].removeprefix("Value error, ")
     return f"{key}: {message} (it is {issue['input']!r})" if key and not isinstance(issue["input"], dict) else message
 
 
-def _suggestion(location: tuple[str | int, ...]) -> str:
+def _section(location: Sequence[str | int]) -> Any:
+    """The settings class at a place; None where there is a plain value."""
     section: Any = Config
-    for part in location[:-1]:
+    for part in location:
         field = getattr(section, "model_fields", {}).get(part)
         section = field.annotation if field else None
-    known = list(getattr(section, "model_fields", {}))
+    return section
+
+
+def _required_keys(location: Sequence[str | int]) -> list[str]:
+    fields = getattr(_section(location), "model_fields", {})
+    return [name for name, field in fields.items() if field.is_required()]
+
+
+def _suggestion(location: Sequence[str | int]) -> str:
+    known = list(getattr(_section(location[:-1]), "model_fields", {}))
     close = difflib.get_close_matches(str(location[-1]), known, n=1)
     if close:
         return f" (did you mean {close[0]}?)"

@@ -37,18 +37,18 @@ def save_tiny_tokenizer(folder: Path, *, eos: str | None = "</s>", num_extra_tok
 
 
 def save_tiny_model(folder: Path, *, context: int = 512, tie_word_embeddings: bool = False) -> None:
-    """A random float32 Llama with 2 layers of width 32."""
+    """A random float32 Llama with 2 layers of width 64; heads of 32, the smallest that vLLM's CPU build runs."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=320,
-        hidden_size=32,
+        hidden_size=64,
         intermediate_size=64,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
         max_position_embeddings=context,
         initializer_range=0.2,
         tie_word_embeddings=tie_word_embeddings,

@@ -20,6 +20,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "prompt": "string",
         "completion": "string",
         "num_tokens": "int32",
+        "truncated": "bool",
         "verdict": "string",
         "predicted": "string",
         "reason": "string",
@@ -35,7 +36,7 @@ def table(kind: str, rows: Sequence[Any]) -> "pa.Table":
     """Rows (mappings or dataclasses) as a table with the columns of its kind, in their order."""
     import pyarrow as pa
 
-    types = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64()}
+    types = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
     columns = _COLUMNS[kind]
     records = [row if isinstance(row, dict) else asdict(row) for row in rows]
     return pa.table(

@@ -54,6 +54,7 @@ def verified_rollouts(
                     prompt="",
                     completion=one.rationale,
                     num_tokens=0,
+                    truncated=False,
                     verdict=judgement.verdict,
                     predicted=judgement.predicted,
                     reason=judgement.reason,

@@ -174,6 +174,7 @@ class BatchSampler:
             prompt=live.prompt,
             completion=completion.strip(),
             num_tokens=sample.num_tokens,
+            truncated=not sample.finished,
             verdict=judgement.verdict,
             predicted=judgement.predicted,
             reason=judgement.reason,

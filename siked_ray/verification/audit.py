@@ -1,7 +1,7 @@
 """`siked verify --audit RUN`: re-scores a finished run's rollouts and shows where the verifier could be wrong.
 
 Reads the run directory, changes nothing. Column flow: rollouts {request_id, problem_id, strategy, completion,
-verdict, predicted} and problems {problem_id, dataset, answer} → an `AuditReport`.
+truncated, verdict, predicted} and problems {problem_id, dataset, answer} → an `AuditReport`.
 """
 
 import math
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from siked_ray.core.strategy import AnswerKind, Strategy
-from siked_ray.core.verdict import Verdict
+from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.errors import DataError
 from siked_ray.verification.defaults import DEFAULT_ANSWER_FORMATS
 from siked_ray.verification.equivalence import compare_without_symbols
@@ -20,7 +20,9 @@ from siked_ray.verification.extraction import DEFAULT_MARKERS, extract_answer
 from siked_ray.verification.quantity import Quantity, read_value
 from siked_ray.verification.verifier import Verifier
 
-_COLUMNS = ("request_id", "problem_id", "strategy", "completion", "verdict", "predicted")
+_COLUMNS = ("request_id", "problem_id", "strategy", "completion", "truncated", "verdict", "predicted")
+#: A run never counts what was cut off at the token limit, whatever stands in it.
+_CUT_OFF = Judgement(verdict=Verdict.UNPARSED, predicted=None, reason="cut off at the token limit")
 _SAMPLE_CHARS = 300
 _BATCH_ROWS = 1024
 _CLOSE = 0.05  # a wrong number within 5 % of the gold is worth a look: rounding, or a reading error
@@ -144,7 +146,7 @@ class _Auditor:
             report.num_without_problem += 1
             return
         strategy, completion, stored = str(row["strategy"]), str(row["completion"] or ""), str(row["verdict"])
-        now = self._verifier.judge(strategy, completion, gold)
+        now = _CUT_OFF if row["truncated"] else self._verifier.judge(strategy, completion, gold)
         report.by_strategy.setdefault(strategy, Counter())[str(now.verdict)] += 1
         finding = Finding(
             request_id=str(row["request_id"]),

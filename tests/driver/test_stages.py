@@ -61,6 +61,7 @@ class FakeGenerating:
             prompt="",
             completion=f"{task.model} says {row['answer']}",
             num_tokens=3,
+            truncated=False,
             verdict=Verdict.CORRECT if solved else Verdict.WRONG,
             predicted=None,
             reason="not what was asked",

@@ -23,6 +23,7 @@ def rollout(by: str, problem: str, index: int, verdict: Verdict) -> Rollout:
         prompt="",
         completion="So it is.",
         num_tokens=3,
+        truncated=False,
         verdict=verdict,
         predicted=None,
         reason="",

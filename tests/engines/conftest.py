@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.conftest import save_tiny_tokenizer
+from tests.conftest import save_tiny_model, save_tiny_tokenizer
 
 REPOSITORY = Path(__file__).parents[2]
 DATA = Path(os.environ.get("SIKED_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
@@ -40,30 +40,8 @@ def tiny_student(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("student") / "tiny"
     folder.mkdir()
     save_tiny_tokenizer(folder)
-    _save_model(folder)
+    save_tiny_model(folder, context=2048, tie_word_embeddings=True)
     return folder
-
-
-def _save_model(folder: Path) -> None:
-    """A random Llama whose heads have a size that vLLM's CPU build can run."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=320,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=1,
-        dtype="float32",
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
 
 
 @pytest.fixture(scope="session")

@@ -206,6 +206,7 @@ def test_a_rollout_says_what_was_asked_and_what_came():
         prompt="Q p?\n[pot]:",
         completion="answer!",
         num_tokens=5,
+        truncated=False,
         verdict=Verdict.CORRECT,
         predicted="\n",
         reason="fake",

@@ -199,7 +199,13 @@ def test_a_run_renders_after_every_stage(summary: dict[str, Any], status: str, p
 
 
 def test_a_run_that_has_not_begun_renders() -> None:
-    begun = {"run": "r", "config_sha256": "0", "status": "running", "best_iteration": None, "iterations": []}
+    begun: dict[str, Any] = {
+        "run": "r",
+        "config_sha256": "0",
+        "status": "running",
+        "best_iteration": None,
+        "iterations": [],
+    }
     page = render(begun | {"stages": [], "quarantined": 0, "versions": {}}, "")
     assert_well_formed(page)
     assert "no stage is committed yet, and 0 iterations are evaluated" in text_of(page)

@@ -40,6 +40,7 @@ def run_dir(tmp_path: Path) -> Path:
             "problem_id": f"p{i % 2}",
             "strategy": s,
             "completion": c,
+            "truncated": False,
             "verdict": v,
             "predicted": None,
         }
