@@ -81,7 +81,7 @@ def _type(schema: Schema, definitions: Schema) -> str:
     if schema["type"] == "array":
         return f"list of {_plural(_type(schema['items'], definitions))}"
     if schema["type"] == "object":
-        keys = _resolved(schema["propertyNames"], definitions)["enum"]
+        keys = schema["properties"]
         return f"mapping with {', '.join(f'`{key}`' for key in keys)}"
     bounds = [f"{sign} {schema[name]:g}" for name, sign in _BOUNDS.items() if name in schema]
     return " ".join([_PLAIN_TYPES[schema["type"]], ", ".join(bounds)]).strip()

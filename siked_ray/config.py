@@ -7,6 +7,7 @@ keys are refused. Settings objects stop at the stage boundary: what the stages c
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +17,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from siked_ray.core.mixture import Policy
+from siked_ray.core.rollout import FREE
 from siked_ray.core.strategy import AnswerKind, Demonstration, Strategy
 from siked_ray.errors import ConfigError
 
@@ -158,15 +160,30 @@ class EvaluationSettings(Settings):
     max_new_tokens: PositiveInt = Field(default=1024, description="Tokens per completion; longer ones never count.")
 
 
+class ExampleSettings(Settings):
+    """A worked example of a few-shot prompt."""
+
+    question: str
+    rationale: str
+
+
 class StrategyPrompt(Settings):
     """How a strategy is asked for and how its answer is read."""
 
     kind: AnswerKind = Field(description="`text`: read the answer; `program`: run the completion.")
     instruction: str = Field(description="What the teacher is told to do.")
     answer_markers: list[str] = Field(default=[], description="Texts before the answer; empty: the built-in ones.")
-    demonstrations: list[dict[Literal["question", "rationale"], str]] = Field(
-        default=[], description="Worked examples of the few-shot prompt."
-    )
+    demonstrations: list[ExampleSettings] = Field(default=[], description="Worked examples of the few-shot prompt.")
+
+
+#: Placeholders of each template, all of which it has to use.
+_TEMPLATE_FIELDS = {
+    "teacher": ("instruction", "demonstrations", "question"),
+    "demonstration": ("question", "rationale"),
+    "student": ("question",),
+}
+#: What a rollout says when the student chose freely, or chose nothing that is known.
+_RESERVED_STRATEGIES = frozenset({FREE, "none"})
 
 
 class PromptSettings(Settings):
@@ -176,7 +193,24 @@ class PromptSettings(Settings):
     demonstration: str = Field(description="Template of one worked example, with {question} and {rationale}.")
     student: str = Field(description="Template with {question}; the student answers `[strategy]: rationale`.")
     stop: list[str] = Field(default=[], description="Texts at which a teacher's completion ends.")
-    strategies: dict[str, StrategyPrompt]
+    strategies: dict[str, StrategyPrompt] = Field(description="An entry per strategy: cot, l2m, pot, or your own.")
+
+    @model_validator(mode="after")
+    def _templates_render(self) -> "PromptSettings":
+        for name, fields in _TEMPLATE_FIELDS.items():
+            _check_template(name, getattr(self, name), fields)
+        return self
+
+    @field_validator("strategies")
+    @classmethod
+    def _names_can_be_tags(cls, strategies: dict[str, StrategyPrompt]) -> dict[str, StrategyPrompt]:
+        for name in strategies:
+            if not re.fullmatch(r"\w+", name) or name in _RESERVED_STRATEGIES:
+                raise ValueError(
+                    f"{name!r} cannot be a strategy: its name is the tag [name]: that the student writes, so it has to "
+                    f"consist of letters, digits and _ and be none of {', '.join(sorted(_RESERVED_STRATEGIES))}"
+                )
+        return strategies
 
 
 class Config(Settings):
@@ -220,15 +254,33 @@ def _strategy(name: str, prompt: StrategyPrompt) -> Strategy:
         name=name,
         kind=prompt.kind,
         instruction=prompt.instruction,
-        demonstrations=tuple(Demonstration(**example) for example in prompt.demonstrations),
+        demonstrations=tuple(
+            Demonstration(question=example.question, rationale=example.rationale) for example in prompt.demonstrations
+        ),
         answer_markers=tuple(prompt.answer_markers),
     )
+
+
+def _check_template(name: str, template: str, fields: Sequence[str]) -> None:
+    """ValueError when a template does not render, or leaves out a placeholder without which the prompt is empty."""
+    try:
+        rendered = template.format(**{field: f"<{field}>" for field in fields})
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"the template {name} does not render ({error}); its placeholders are "
+            f"{', '.join(f'{{{field}}}' for field in fields)}, and a literal brace is written twice"
+        ) from None
+    missing = [field for field in fields if f"<{field}>" not in rendered]
+    if missing:
+        raise ValueError(f"the template {name} has to use {', '.join(f'{{{field}}}' for field in missing)}")
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """Read, override, resolve and validate the settings; raises ConfigError in one readable sentence."""
     values = _read_yaml(Path(path))
     for override in overrides:
+        if override.startswith("prompts."):
+            values["prompts"] = _resolve_prompts(values.get("prompts", "default"), Path(path).parent)
         _apply_override(values, override)
     return load_values(values, base=Path(path).parent, shown=str(path))
 
@@ -240,6 +292,17 @@ def load_values(values: dict[str, Any], *, base: Path, shown: str) -> Config:
         return Config.model_validate(values | {"prompts": prompts})
     except ValidationError as error:
         raise ConfigError(f"{shown}: " + "; ".join(_sentence(issue) for issue in error.errors())) from None
+
+
+def read_resolved(text: str, shown: str) -> Config:
+    """Settings as a run has stored them; raises ConfigError when they are damaged or of another version."""
+    try:
+        return Config.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ConfigError(
+            f"{shown} holds no settings of this version ({reason}); set run_dir to another directory."
+        ) from None
 
 
 def dump_config(config: Config) -> str:
@@ -290,16 +353,30 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 
 
 def _resolve_prompts(prompts: Any, base: Path) -> Any:
-    """Inline texts stay; `default`, `world` or a file name become the texts they stand for."""
+    """`default`, `world` or a file name become the texts they stand for; inline texts replace the default ones."""
+    if isinstance(prompts, dict):
+        return _merged(_built_in("default"), prompts)
     if not isinstance(prompts, str):
         return prompts
-    built_in = files("siked_ray").joinpath("prompts", f"{prompts}.yaml")
-    if built_in.is_file():
-        return yaml.safe_load(built_in.read_text(encoding="utf-8"))
+    if files("siked_ray").joinpath("prompts", f"{prompts}.yaml").is_file():
+        return _built_in(prompts)
     for path in (Path(prompts), base / prompts):
         if path.is_file():
             return _read_yaml(path)
     raise ConfigError(f"prompts: {prompts!r} is neither `default`, `world` nor a YAML file; set it to one of these.")
+
+
+def _built_in(name: str) -> dict[str, Any]:
+    return yaml.safe_load(files("siked_ray").joinpath("prompts", f"{name}.yaml").read_text(encoding="utf-8"))
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`changes` over `base`, mapping by mapping; lists and plain values are replaced whole."""
+    merged = dict(base)
+    for key, value in changes.items():
+        both_map = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merged(base[key], value) if both_map else value
+    return merged
 
 
 def _sentence(issue: Any) -> str:

@@ -57,7 +57,6 @@ def test_dumped_settings_load_as_the_same_settings(make_config, prompts: str, tm
         ("student.model=/a/b=c", "/a/b=c"),
         ("run_dir=s3://bucket/run", "s3://bucket/run"),
         ("strategies=[pot]", ["pot"]),
-        ("prompts.strategies.cot.kind=text", None),
     ],
 )
 def test_overrides(make_config, override: str, value: object):
@@ -123,7 +122,7 @@ def test_a_wrong_setting_is_one_readable_sentence(make_config, override: str, wo
 def test_settings_that_are_required(tmp_path: Path):
     path = tmp_path / "run.yaml"
     path.write_text("data: {train: x}\nteacher: {source: annotations}\n")
-    with pytest.raises(ConfigError, match=r"run_dir is required; set it .* as run_dir=….*student is required"):
+    with pytest.raises(ConfigError, match=r"run_dir is required; set it .* as run_dir=….*student\.model is required"):
         load_config(path)
 
 
@@ -186,3 +185,26 @@ def test_differing_keys(make_config):
 def test_settings_do_not_change(make_config):
     with pytest.raises(ValueError, match="frozen"):
         make_config().seed = 3
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("prompts.student=Solve", "the template student has to use {question}"),
+        ("prompts.student='Q {query} {question}'", "the template student does not render"),
+        ("prompts.demonstration='{question}'", "the template demonstration has to use {rationale}"),
+        ("prompts.strategies.free={kind: text, instruction: x}", "'free' cannot be a strategy"),
+        ("prompts.strategies.step-by-step={kind: text, instruction: x}", "'step-by-step' cannot be a strategy"),
+        ("prompts.strategies.cot.demonstrations=[{question: x}]", "rationale is required"),
+    ],
+)
+def test_prompts_that_cannot_work_are_refused(make_config, override: str, words: str):
+    with pytest.raises(ConfigError) as error:
+        make_config(override)
+    assert words in str(error.value)
+
+
+def test_inline_prompts_replace_only_what_they_name(make_config):
+    config, default = make_config("prompts.stop=[END]"), make_config()
+    assert config.prompts.stop == ["END"]
+    assert config.prompts.strategies == default.prompts.strategies

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from siked_ray.core.strategy import Strategy
+from siked_ray.core.strategy import Strategy, clean_rationale
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,4 +31,4 @@ def student_prompt(templates: PromptTemplates, question: str) -> str:
 
 def student_response(strategy: str, rationale: str) -> str:
     """Target text `"[cot]: …"`: the student learns to choose a strategy, then to solve with it."""
-    return f"[{strategy}]: {rationale.strip()}"
+    return f"[{strategy}]: {clean_rationale(rationale)}"

@@ -1,6 +1,7 @@
 """Reasoning strategies and the tag by which the student names its choice."""
 
 import re
+import textwrap
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -38,6 +39,17 @@ class Strategy:
     def tag(self) -> str:
         """What the student writes first, `"[cot]:"`; a space and the rationale follow."""
         return f"[{self.name}]:"
+
+
+def clean_rationale(text: str) -> str:
+    """A completion without the white space around it; the lines of a program keep their common margin's rest.
+
+    What is cleaned is what is judged, stored and trained on, so that a verdict holds for the stored text.
+    """
+    lines = text.rstrip().split("\n")
+    while lines and not lines[0].strip():
+        lines = lines[1:]
+    return textwrap.dedent("\n".join(lines)).lstrip()
 
 
 _TAG = re.compile(r"\s*\[(\w+)\]:?")

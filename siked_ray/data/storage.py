@@ -22,12 +22,12 @@ class Storage:
     """A directory `root`; all paths are relative to it. Picklable, so that workers can write for themselves."""
 
     def __init__(self, root: str) -> None:
-        self.root = root if "://" in root else os.path.abspath(root)
+        self.root = root if _is_remote(root) else os.path.abspath(os.path.expanduser(root.removeprefix("file://")))
 
     @property
     def is_local(self) -> bool:
         """True when the files can be opened by path on this machine."""
-        return "://" not in self.root or self.root.startswith("file://")
+        return not _is_remote(self.root)
 
     def path(self, name: str) -> str:
         """Full path or URI of a file, as Ray Data and pyarrow take it."""
@@ -115,3 +115,7 @@ class Storage:
 
         filesystem, path = FileSystem.from_uri(self.path(name))
         return filesystem, path
+
+
+def _is_remote(root: str) -> bool:
+    return "://" in root and not root.startswith("file://")

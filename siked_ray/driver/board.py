@@ -22,7 +22,7 @@ class StageProgress:
 
 
 class ProgressBoard:
-    """Stages in the order in which they began, the last one running."""
+    """Stages in the order in which they began; each is addressed by its name, the latest of that name counts."""
 
     def __init__(self) -> None:
         self._stages: list[StageProgress] = []
@@ -31,29 +31,26 @@ class ProgressBoard:
         """A stage starts."""
         self._stages.append(StageProgress(name=name, unit=unit, total=total))
 
-    def advance(self, done: int, figures: dict[str, str]) -> None:
-        """The running stage has done so much."""
-        if self._stages:
-            self._stages[-1].done, self._stages[-1].figures = done, figures
+    def advance(self, name: str, done: int, figures: dict[str, str]) -> None:
+        """A stage has done so much."""
+        stage = self._latest(name)
+        stage.done, stage.figures = done, figures
 
-    def training(self, step: int, num_steps: int, loss: float, tokens: int) -> None:
-        """Called from a training worker after an optimizer step."""
-        if not self._stages:
-            return
-        stage = self._stages[-1]
-        if stage.done == 0:
-            stage.started_at = time.time()
-        seconds = max(time.time() - stage.started_at, 1e-6)
+    def training(self, name: str, step: int, num_steps: int, loss: float, tokens_per_s: float) -> None:
+        """Called from a training worker after optimizer steps."""
+        stage = self._latest(name)
         stage.done, stage.total = step, num_steps
-        stage.figures = {"loss": f"{loss:.3f}", "tokens/s": f"{tokens / seconds:,.0f}"}
+        stage.figures = {"loss": f"{loss:.3f}", "tokens/s": f"{tokens_per_s:,.0f}"}
 
-    def end(self, note: str = "") -> None:
-        """The running stage is finished."""
-        if self._stages:
-            stage = self._stages[-1]
-            stage.done = max(stage.done, stage.total)
-            stage.finished_at, stage.note = time.time(), note
+    def end(self, name: str, note: str = "") -> None:
+        """A stage is finished."""
+        stage = self._latest(name)
+        stage.done = max(stage.done, stage.total)
+        stage.finished_at, stage.note = time.time(), note
 
     def snapshot(self) -> list[StageProgress]:
         """All stages so far."""
         return self._stages
+
+    def _latest(self, name: str) -> StageProgress:
+        return next(stage for stage in reversed(self._stages) if stage.name == name)

@@ -6,7 +6,9 @@ the model is trained on, so a changed recipe or prompt makes a new model and nev
 
 import os
 import tempfile
-from dataclasses import asdict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from siked_ray.config import Config
 from siked_ray.core.ids import content_hash
 from siked_ray.data.storage import Storage
 from siked_ray.driver.models import WORLD
-from siked_ray.driver.placement import prompt_templates
+from siked_ray.driver.placement import prompt_templates, worker_group
 from siked_ray.errors import ModelError
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.trainer import WorkerGroup, fine_tune
@@ -24,8 +26,19 @@ _ROWS = "rows.parquet"
 _MODEL = "model"
 
 
-def resolve_model(name: str, config: Config, group: WorkerGroup, *, board: Any, log_dir: str) -> str:
-    """The directory of a `world:…` model, which is made if it is not cached; any other name as it is."""
+def resolve_models(models: Mapping[str, str], config: Config, *, board: Any, log_dir: str) -> dict[str, str]:
+    """Directories of the models of each role; `world:…` models that are not cached are made, side by side.
+
+    Each is made by one worker: tiny models gain less from a second one than from having a core to themselves.
+    """
+    import transformers  # noqa: F401  (its lazy imports are not safe in two threads at once)
+
+    with ThreadPoolExecutor() as executor:
+        found = {role: executor.submit(_resolve, name, config, board, log_dir) for role, name in models.items()}
+        return {role: future.result() for role, future in found.items()}
+
+
+def _resolve(name: str, config: Config, board: Any, log_dir: str) -> str:
     if not name.startswith(WORLD):
         return name
     if name not in RECIPES:
@@ -35,6 +48,7 @@ def resolve_model(name: str, config: Config, group: WorkerGroup, *, board: Any, 
     key = content_hash(asdict(recipe), *(f"{row['prompt']}{row['response']}" for row in rows))
     storage = Storage(str(cache_dir() / f"{name.removeprefix(WORLD)}-{key}"))
     if not storage.exists(f"{_MODEL}/config.json"):
+        group = replace(worker_group(config), num_workers=1)
         _make(name, recipe, rows, group, storage, board=board, log_dir=log_dir)
     return storage.path(_MODEL)
 
@@ -57,7 +71,8 @@ def _make(
 ) -> None:
     import pyarrow as pa
 
-    board.begin.remote(f"making {name} from scratch", "steps", 1)
+    title = f"making {name} from scratch"
+    board.begin.remote(title, "steps", 1)
     storage.write_parquet(_ROWS, pa.Table.from_pylist(rows))
     with tempfile.TemporaryDirectory(prefix="siked-random-") as start:
         random_model(recipe, start)
@@ -65,22 +80,21 @@ def _make(
             [_ROWS],
             start,
             _MODEL,
-            _plan(recipe, group.num_workers),
+            _plan(recipe),
             group,
             storage,
             board=board,
-            stage=f"making_{name.removeprefix(WORLD)}",
-            log_dir=log_dir,
+            title=title,
+            log_prefix=f"{log_dir}/making_{name.removeprefix(WORLD)}",
         )
-    board.end.remote(f"loss {metrics['first_loss']:.3f} → {metrics['last_loss']:.3f}")
+    board.end.remote(title, f"loss {metrics['first_loss']:.3f} → {metrics['last_loss']:.3f}")
 
 
-def _plan(recipe: Recipe, num_workers: int) -> TrainingPlan:
-    """The recipe's rows per optimizer step are shared among the workers, so that any number makes the same model."""
+def _plan(recipe: Recipe) -> TrainingPlan:
     return TrainingPlan(
         seed=recipe.seed,
-        epochs=recipe.epochs,
-        micro_batch_size=max(recipe.rows_per_step // num_workers, 1),
+        epochs=1,
+        micro_batch_size=recipe.rows_per_step,
         gradient_accumulation=1,
         max_seq_len=recipe.max_seq_len,
         learning_rate=recipe.learning_rate,

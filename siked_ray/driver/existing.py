@@ -7,6 +7,7 @@ from siked_ray.config import Config
 from siked_ray.core.ids import request_id
 from siked_ray.core.problem import Problem
 from siked_ray.core.rollout import Rollout
+from siked_ray.core.strategy import clean_rationale
 from siked_ray.data.annotations import AnnotatedRationale, annotated_rationales, existing_rationales
 from siked_ray.errors import DataError
 
@@ -42,7 +43,8 @@ def verified_rollouts(
         for one in rationales:
             index = num_seen[one.problem_id, one.strategy]
             num_seen[one.problem_id, one.strategy] += 1
-            judgement = verifier.judge(one.strategy, one.rationale, answers[one.problem_id])
+            rationale = clean_rationale(one.rationale)
+            judgement = verifier.judge(one.strategy, rationale, answers[one.problem_id])
             rollouts.append(
                 Rollout(
                     request_id=request_id(one.problem_id, one.strategy, index, 0),
@@ -52,7 +54,7 @@ def verified_rollouts(
                     sample_index=index,
                     seed=0,
                     prompt="",
-                    completion=one.rationale,
+                    completion=rationale,
                     num_tokens=0,
                     truncated=False,
                     verdict=judgement.verdict,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from siked_ray.config import Config
+from siked_ray.core.mixture import Policy
 from siked_ray.core.prompts import student_prompt, student_response, teacher_prompt
 from siked_ray.driver.placement import cpus_wanted, gpus_wanted, prompt_templates
 from siked_ray.driver.preflight import Checked
@@ -54,7 +55,8 @@ def _work_lines(config: Config, checked: Checked) -> dict[str, str]:
     problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
     evaluations = len(problems) * (len(config.strategies) + 1) * num_iterations
     rows_per_step = training.micro_batch_size * training.gradient_accumulation * training.num_workers
-    steps = math.ceil(requests * training.epochs / rows_per_step)
+    most_rows = requests * (2 if config.mixture.policy is Policy.ALL else 1)
+    steps = training.epochs * math.ceil(most_rows / rows_per_step)
     return {
         "iterations": f"0 to {config.iterations.max} at most",
         "requests per sampling stage": f"{requests:,} (problem, strategy) rows, up to {generation.num_samples} samples",

@@ -60,9 +60,9 @@ class Generating:
         if missing:
             pool = self._open(task)
             self._board.begin.remote(title, "requests", len(rows))
-            with self._watched(pool, len(rows) - len(missing)):
+            with self._watched(pool, title, len(rows) - len(missing)):
                 generate(missing, task, pool, self._storage, folder=folder, stage=stage, batch_size=batch_size)
-            self._board.end.remote()
+            self._board.end.remote(title)
         self._check_quarantine(stage, len(rows), max_quarantined_fraction)
 
     def verify_existing(self, problems: Sequence[Row], config: Config, folder: str) -> None:
@@ -72,7 +72,7 @@ class Generating:
         self._board.begin.remote("teacher rationales", "rationales", len(rationales))
         rollouts = verified_rollouts(rationales, records, config)
         self._storage.write_parquet(f"{folder}/part-00000.parquet", table("rollouts", rollouts))
-        self._board.end.remote()
+        self._board.end.remote("teacher rationales")
 
     def num_quarantined(self, stage: str) -> int:
         """Rows that a stage could not sample."""
@@ -95,14 +95,15 @@ class Generating:
         if self._pool is not None and self._pool[0] != role:
             self.close()
         if self._pool is None:
-            self._board.begin.remote(f"starting {self._size.num_engines} engine(s) for the {role}", "", 0)
+            title = f"starting {self._size.num_engines} engine(s) for the {role}"
+            self._board.begin.remote(title, "", 0)
             pool = EnginePool(task.weights, self._options[role], self._size, name=role, log_dir=self._log_dir)
             self._pool = (role, pool)
-            self._board.end.remote(pool.wait_ready(_ENGINE_START_TIMEOUT_S))
+            self._board.end.remote(title, pool.wait_ready(_ENGINE_START_TIMEOUT_S))
         return self._pool[1]
 
     @contextmanager
-    def _watched(self, pool: EnginePool, num_done_before: int) -> Iterator[None]:
+    def _watched(self, pool: EnginePool, title: str, num_done_before: int) -> Iterator[None]:
         """Write the pool's counters to the board while the body runs."""
         stopped = threading.Event()
         before, started = pool.stats(), time.monotonic()
@@ -111,7 +112,7 @@ class Generating:
             while not stopped.wait(_WATCH_INTERVAL_S):
                 since = pool.stats() - before
                 seconds = time.monotonic() - started
-                self._board.advance.remote(num_done_before + since.rows, _figures(since, seconds))
+                self._board.advance.remote(title, num_done_before + since.rows, _figures(since, seconds))
 
         thread = threading.Thread(target=watch, name="watch-engines", daemon=True)
         thread.start()
@@ -121,7 +122,7 @@ class Generating:
             stopped.set()
             thread.join()
             since = pool.stats() - before
-            self._board.advance.remote(num_done_before + since.rows, _figures(since, time.monotonic() - started))
+            self._board.advance.remote(title, num_done_before + since.rows, _figures(since, time.monotonic() - started))
 
     def _check_quarantine(self, stage: str, num_rows: int, max_fraction: float) -> None:
         quarantined = self.num_quarantined(stage)

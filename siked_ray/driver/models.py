@@ -12,7 +12,7 @@ from siked_ray.driver.placement import prompt_templates
 from siked_ray.errors import ModelError
 
 WORLD = "world:"
-#: Longest and shortest questions, by characters, of which the prompts are measured in tokens.
+#: Longest and shortest questions, by bytes, of which the prompts are measured in tokens.
 _NUM_MEASURED = 32
 #: Sizes of attention heads that vLLM's CPU attention is compiled for (vllm.v1.attention.backends.cpu_attn, 0.32).
 _CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
@@ -65,8 +65,8 @@ def _facts(name: str, role: str, config: Config) -> ModelFacts:
     head_size = _head_size(settings)
     if config.engine.gpus_per_engine == 0 and head_size not in (None, *_CPU_HEAD_SIZES):
         raise ModelError(
-            f"{role}.model: {name} has attention heads of {head_size} dimensions, which vLLM's CPU build cannot run; it "
-            f"can {', '.join(map(str, _CPU_HEAD_SIZES))}. Take another model, or set engine.gpus_per_engine."
+            f"{role}.model: {name} has attention heads of {head_size} dimensions, which vLLM's CPU build cannot run; "
+            f"it can {', '.join(map(str, _CPU_HEAD_SIZES))}. Take another model, or set engine.gpus_per_engine."
         )
     context = getattr(settings, "max_position_embeddings", None)
     return ModelFacts(name=name, known=True, context=context, tokenizer=tokenizer)
@@ -89,7 +89,7 @@ def _why_not(name: str, role: str, error: Exception) -> str:
 
 def longest_prompt_tokens(facts: ModelFacts, role: str, config: Config, questions: Sequence[str]) -> tuple[int, int]:
     """Tokens of the shortest and of the longest prompt of a role, a forced tag included."""
-    by_length = sorted(set(questions), key=len)
+    by_length = sorted(set(questions), key=lambda question: len(question.encode()))
     templates, strategies = prompt_templates(config), config.strategy_records()
 
     def num_tokens(question: str) -> list[int]:

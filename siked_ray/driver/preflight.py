@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import yaml
-
-from siked_ray.config import Config, differing_keys
+from siked_ray.config import Config, differing_keys, read_resolved
 from siked_ray.core.problem import Problem, Split
 from siked_ray.data import run_directory as names
 from siked_ray.data.problems import Exclusion, ProblemSet, load_problems, split_problems
@@ -35,7 +33,7 @@ def check_run_directory(config: Config, storage: Storage) -> str:
     """ "new", "started" or "finished"; raises ConfigError when the directory belongs to a run with other settings."""
     if not storage.exists(names.CONFIG):
         return "new"
-    differences = differing_keys(Config.model_validate(yaml.safe_load(storage.read_text(names.CONFIG))), config)
+    differences = differing_keys(read_resolved(storage.read_text(names.CONFIG), storage.path(names.CONFIG)), config)
     if differences:
         raise ConfigError(
             f"{storage.root} holds a run with other settings ({'; '.join(differences[:8])}). "

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger, StageRecord
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
-from siked_ray.driver.bootstrap import resolve_model
+from siked_ray.driver.bootstrap import resolve_models
 from siked_ray.driver.generating import Generating
-from siked_ray.driver.placement import cpus_wanted, engine_options, gpus_wanted, pool_size, worker_group
+from siked_ray.driver.placement import cpus_wanted, engine_options, gpus_wanted, pool_size
 from siked_ray.driver.preflight import Checked
 from siked_ray.driver.stages import RayStages
 from siked_ray.errors import SikedError, StageError
@@ -46,7 +47,8 @@ class Driver:
             import traceback
 
             traceback.print_exc()
-            self._write_summary("failed")
+            with suppress(OSError):
+                self._write_summary("failed")
             return _as_siked_error(error, self._log_dir)
         return None
 
@@ -65,10 +67,8 @@ class Driver:
 
     def _run_loop(self) -> None:
         config = self._config
-        models = {
-            role: resolve_model(facts.name, config, worker_group(config), board=self._board, log_dir=self._log_dir)
-            for role, facts in self._checked.models.items()
-        }
+        names_of_models = {role: facts.name for role, facts in self._checked.models.items()}
+        models = resolve_models(names_of_models, config, board=self._board, log_dir=self._log_dir)
         generating = Generating(
             self._storage,
             self._board,

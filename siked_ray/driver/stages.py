@@ -74,7 +74,7 @@ class RayStages:
                 self._generating.verify_existing(self._training_rows(), self._config, folder)
             return self._sampling_metrics(folder, "rollouts_teacher")
 
-        self._once("rollouts_teacher", work, lambda: [folder])
+        self._once("rollouts_teacher", work, lambda: self._storage.files(folder, ".parquet"))
         return folder
 
     def base_student(self) -> str:
@@ -91,7 +91,7 @@ class RayStages:
             self._sample(task, self._requests(), folder, stage, f"iteration {iteration} · student samples")
             return self._sampling_metrics(folder, stage)
 
-        self._once(stage, work, lambda: [folder])
+        self._once(stage, work, lambda: self._storage.files(folder, ".parquet"))
         return folder
 
     def mix(self, iteration: int, teacher: str, student: str | None) -> str:
@@ -127,7 +127,8 @@ class RayStages:
 
         def work() -> dict[str, Any]:
             self._generating.make_room_for_training()
-            self._board.begin.remote(f"iteration {iteration} · training", "steps", 1)
+            title = f"iteration {iteration} · training"
+            self._board.begin.remote(title, "steps", 1)
             seed = int(content_hash("training", self._config.seed, iteration, num_chars=8), 16)
             metrics = fine_tune(
                 [mixture],
@@ -137,10 +138,10 @@ class RayStages:
                 worker_group(self._config),
                 self._storage,
                 board=self._board,
-                stage=stage,
-                log_dir=self._log_dir,
+                title=title,
+                log_prefix=f"{self._log_dir}/{stage}",
             )
-            self._board.end.remote(f"loss {metrics['first_loss']:.3f} → {metrics['last_loss']:.3f}")
+            self._board.end.remote(title, f"loss {metrics['first_loss']:.3f} → {metrics['last_loss']:.3f}")
             return {
                 "backend": "deepspeed",
                 "zero_stage": self._config.training.zero_stage,

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import yaml
-
-from siked_ray.config import Config
+from siked_ray.config import Config, read_resolved
 from siked_ray.core.mixture import Policy, Source
 from siked_ray.core.problem import Split
 from siked_ray.data import run_directory as names
@@ -37,7 +35,7 @@ def read_config(storage: Storage) -> Config:
     """The resolved settings of a run; raises DataError when the directory holds no run."""
     if not storage.exists(names.CONFIG):
         raise DataError(f"{storage.root} is no run directory, it has no {names.CONFIG}.")
-    return Config.model_validate(yaml.safe_load(storage.read_text(names.CONFIG)))
+    return read_resolved(storage.read_text(names.CONFIG), storage.path(names.CONFIG))
 
 
 def _policy(name: str | None, config: Config) -> Policy:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from siked_ray.core.ids import request_id, sampling_seed
 from siked_ray.core.prompts import student_prompt, teacher_prompt
 from siked_ray.core.rollout import FREE, Rollout
-from siked_ray.core.strategy import Strategy, split_tag
+from siked_ray.core.strategy import Strategy, clean_rationale, split_tag
 from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.data.encoding import encode_prompt, encode_text
 from siked_ray.generation.sampler import RowSampler
@@ -162,7 +162,8 @@ class BatchSampler:
         ).add_done_callback(lambda future: self._executor.submit(verify, future))
 
     def _rollout(self, live: _LiveRow, index: int, identity: str, seed: int, sample: Sample) -> Rollout:
-        strategy, completion = self._chosen_strategy(live.row["strategy"], sample.text)
+        strategy, text = self._chosen_strategy(live.row["strategy"], sample.text)
+        completion = clean_rationale(text)
         judgement = self._verdict(strategy, completion, live.row["answer"], sample.finished)
         return Rollout(
             request_id=identity,
@@ -172,7 +173,7 @@ class BatchSampler:
             sample_index=index,
             seed=seed,
             prompt=live.prompt,
-            completion=completion.strip(),
+            completion=completion,
             num_tokens=sample.num_tokens,
             truncated=not sample.finished,
             verdict=judgement.verdict,

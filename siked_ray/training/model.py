@@ -46,7 +46,7 @@ def wrap(model: Any, plan: TrainingPlan, *, num_steps: int, bfloat16: bool) -> A
     if not torch.cuda.is_available():
         _without_compiled_communication()
     optimizer = torch.optim.AdamW(
-        parameter_groups(model, plan.weight_decay), lr=plan.learning_rate, betas=(0.9, 0.999), eps=1e-8
+        parameter_groups(model, plan.weight_decay), lr=plan.learning_rate, betas=(0.9, 0.98), eps=1e-8
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
@@ -98,9 +98,8 @@ def export(engine: Any, tokenizer: Any, folder: str, *, rank: int, lora: bool) -
             return
         dtype = next(model.parameters()).dtype
         if lora:
-            model = model.float().merge_and_unload()
+            model = model.float().merge_and_unload().to(dtype)
         state = {name: tensor.detach().to(dtype).cpu().contiguous() for name, tensor in model.state_dict().items()}
-        model.config.dtype = dtype
         model.save_pretrained(folder, state_dict=state)
         tokenizer.save_pretrained(folder)
     assert torch.is_tensor(next(iter(state.values()))), "a model has weights"

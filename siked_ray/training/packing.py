@@ -1,7 +1,7 @@
 """Packing of tokenised examples into rows, as a pure function of lengths and seed.
 
-The plan does not depend on the number of workers: optimizer step t consumes the same rows whether one worker or
-sixty-four take part, and every worker can count the tokens of the whole step without asking the others.
+The packed rows and their order do not depend on the number of workers, only how many of them make an optimizer step;
+and every worker can count the tokens of the whole step without asking the others.
 
 Shape suffixes: B rows, T tokens per row.
 """

@@ -1,5 +1,6 @@
 """The training loop itself, on a DeepSpeed engine; no Ray in it, so that it can be timed on any box."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,9 +41,9 @@ def train(
     started = time.perf_counter()
     for step, rows in enumerate(steps):
         loss = _step(engine, examples, rows, plan, rank, num_workers, pad_token_id)
-        if loss != loss:
+        if not math.isfinite(loss):
             raise StageError(
-                f"The loss is not a number at step {step + 1}; lower training.learning_rate or training.max_grad_norm."
+                f"The loss is not finite at step {step + 1}; lower training.learning_rate or training.max_grad_norm."
             )
         result.losses.append(loss)
         result.tokens += sum(len(examples[index]) for row in rows for index in row)

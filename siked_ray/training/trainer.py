@@ -5,18 +5,21 @@ measured first: for the demo's mixtures it added 50 s to a stage of 10 s; see do
 """
 
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from siked_ray.data.encoding import encode_prompt, encode_response, load_tokenizer
+from siked_ray.data.encoding import encode_prompts, encode_responses, load_tokenizer
 from siked_ray.data.storage import Storage
 from siked_ray.errors import StageError
 from siked_ray.logs import redirect_output
 from siked_ray.training.packing import Example
 from siked_ray.training.plan import TrainingPlan, plan_steps
+from siked_ray.training.steps import Report
 
+_REPORT_INTERVAL_S = 0.5
 _COLUMNS = ["request_id", "prompt", "response"]
 
 
@@ -39,8 +42,8 @@ def fine_tune(
     storage: Storage,
     *,
     board: Any,
-    stage: str,
-    log_dir: str,
+    title: str,
+    log_prefix: str,
 ) -> dict[str, Any]:
     """Fine-tune `start` on Parquet files of rows {prompt, response}; writes a model directory `output`.
 
@@ -64,9 +67,9 @@ def fine_tune(
                 "plan": asdict(plan),
                 "storage": storage,
                 "board": board,
-                "stage": stage,
+                "title": title,
                 "use_gpu": use_gpu,
-                "log_prefix": f"{log_dir}/{stage}",
+                "log_prefix": log_prefix,
             },
             scaling_config=train.ScalingConfig(
                 num_workers=group.num_workers,
@@ -78,7 +81,7 @@ def fine_tune(
             ),
             torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
             run_config=train.RunConfig(
-                name=stage.replace("/", "_"),
+                name=Path(output).name,
                 storage_path=scratch if storage.is_local else storage.path("checkpoints"),
                 failure_config=train.FailureConfig(max_failures=group.max_failures),
                 worker_runtime_env={"env_vars": {} if use_gpu else {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}},
@@ -87,7 +90,7 @@ def fine_tune(
         try:
             result: Any = trainer.fit()
         except Exception as error:
-            raise StageError(f"{stage} failed: {_cause(error)}") from error
+            raise StageError(f"The stage '{title}' failed: {_cause(error)}") from error
     return dict(result.return_value)
 
 
@@ -114,10 +117,7 @@ def _train_on_worker(config: dict[str, Any]) -> dict[str, Any]:
     model = load_model(config["start"], plan, dtype=torch.bfloat16 if bfloat16 else torch.float32)
     engine = wrap(model, plan, num_steps=len(plan_steps(plan, examples, num_workers)), bfloat16=bfloat16)
 
-    def report(step: int, num_steps: int, loss: float, tokens: int) -> None:
-        if rank == 0:
-            config["board"].training.remote(step, num_steps, loss, tokens)
-
+    report = _reporter(config["board"], config["title"]) if rank == 0 else _report_nothing
     pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     result = train(engine, examples, plan, rank=rank, num_workers=num_workers, pad_token_id=pad_token_id, report=report)
     with tempfile.TemporaryDirectory(prefix="siked-export-") as folder:
@@ -135,6 +135,25 @@ def _train_on_worker(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _reporter(board: Any, title: str) -> Report:
+    """Writes to the board at most twice a second: small models take more steps than anybody can read."""
+    started = time.monotonic()
+    last = 0.0
+
+    def report(step: int, num_steps: int, loss: float, tokens: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if step == num_steps or now - last > _REPORT_INTERVAL_S:
+            last = now
+            board.training.remote(title, step, num_steps, loss, tokens / max(now - started, 1e-6))
+
+    return report
+
+
+def _report_nothing(step: int, num_steps: int, loss: float, tokens: int) -> None:
+    """Workers other than the first are silent."""
+
+
 def read_examples(
     storage: Storage, names: Sequence[str], tokenizer: Any, max_seq_len: int
 ) -> tuple[list[Example], int]:
@@ -143,12 +162,11 @@ def read_examples(
     import numpy as np
 
     rows = sorted(storage.read_parquet(names, _COLUMNS).to_pylist(), key=lambda row: row["request_id"])
+    prompts = encode_prompts(tokenizer, [row["prompt"] for row in rows])
+    responses = encode_responses(tokenizer, [row["response"] for row in rows])
     examples = [
-        Example(
-            np.asarray(encode_prompt(tokenizer, row["prompt"]), dtype=np.int32),
-            np.asarray(encode_response(tokenizer, row["response"]), dtype=np.int32),
-        )
-        for row in rows
+        Example(np.asarray(prompt, dtype=np.int32), np.asarray(response, dtype=np.int32))
+        for prompt, response in zip(prompts, responses, strict=True)
     ]
     kept = [example for example in examples if len(example) <= max_seq_len]
     return kept, len(examples) - len(kept)

@@ -13,60 +13,33 @@ from siked_ray.world.problems import bootstrap_corpus
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """A tiny Llama from scratch. One text per corpus problem, in a random strategy; `epochs` passes over them.
+    """A tiny Llama from scratch. One text per corpus problem, in a random strategy, each seen once.
 
-    `few_shot`: the texts are a teacher's prompts, else a student's with its tag. `context` is in tokens.
+    `few_shot`: the texts are a teacher's prompts, else a student's with its tag. An optimizer step takes
+    `rows_per_step` packed rows of `max_seq_len` tokens. `rope_theta` is small because positions are few.
     """
 
     few_shot: bool
-    hidden_size: int
-    intermediate_size: int
-    num_layers: int
-    num_heads: int
-    context: int
     num_problems: int
-    epochs: int
-    rows_per_step: int
-    max_seq_len: int
-    learning_rate: float
-    warmup_steps: int
-    initializer_range: float
     seed: int
+    hidden_size: int = 96
+    intermediate_size: int = 256
+    num_layers: int = 3
+    num_heads: int = 3
+    context: int = 512
+    rope_theta: float = 100.0
+    initializer_range: float = 0.06
+    rows_per_step: int = 3
+    max_seq_len: int = 256
+    learning_rate: float = 3e-3
+    warmup_steps: int = 150
 
 
 RECIPES = {
-    "world:teacher": Recipe(
-        few_shot=True,
-        hidden_size=96,
-        intermediate_size=256,
-        num_layers=3,
-        num_heads=3,
-        context=512,
-        num_problems=32_000,
-        epochs=1,
-        rows_per_step=4,
-        max_seq_len=256,
-        learning_rate=3e-3,
-        warmup_steps=100,
-        initializer_range=0.06,
-        seed=1,
-    ),
-    "world:student": Recipe(
-        few_shot=False,
-        hidden_size=64,
-        intermediate_size=192,
-        num_layers=3,
-        num_heads=2,
-        context=512,
-        num_problems=8_000,
-        epochs=1,
-        rows_per_step=4,
-        max_seq_len=256,
-        learning_rate=3e-3,
-        warmup_steps=50,
-        initializer_range=0.06,
-        seed=2,
-    ),
+    "world:teacher": Recipe(few_shot=True, num_problems=48_000, seed=1),
+    "world:student": Recipe(few_shot=False, num_problems=9_000, seed=2, warmup_steps=30),
+    "world:small-teacher": Recipe(few_shot=True, num_problems=6_000, seed=1, warmup_steps=30),
+    "world:small-student": Recipe(few_shot=False, num_problems=2_000, seed=2, warmup_steps=30),
 }
 
 
@@ -105,6 +78,7 @@ def random_model(recipe: Recipe, folder: str | Path) -> None:
         num_attention_heads=recipe.num_heads,
         num_key_value_heads=recipe.num_heads,
         max_position_embeddings=recipe.context,
+        rope_parameters={"rope_type": "default", "rope_theta": recipe.rope_theta},
         initializer_range=recipe.initializer_range,
         tie_word_embeddings=True,
         bos_token_id=tokenizer.bos_token_id,

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from siked_ray.core.prompts import PromptTemplates, student_prompt, student_response, teacher_prompt
-from siked_ray.core.strategy import AnswerKind, Demonstration, Strategy, split_tag
+from siked_ray.core.strategy import AnswerKind, Demonstration, Strategy, clean_rationale, split_tag
 
 TEMPLATES = PromptTemplates(
     teacher="{instruction}\n\n{demonstrations}Question: {question}\nSolution:",
@@ -69,3 +69,9 @@ def test_braces_in_texts_survive():
     assert prompt.endswith("Question: What is {y}?\nSolution:")
     assert student_prompt(TEMPLATES, "What is {y}?") == "Solve.\nWhat is {y}?\n"
     assert student_response("pot", braces) == f"[pot]: {braces}"
+
+
+def test_a_rationale_is_cleaned_without_breaking_its_program():
+    assert clean_rationale("\n    a = 4\n    answer = a + 1\n") == "a = 4\nanswer = a + 1"
+    assert clean_rationale(" a = 4\nif a:\n    answer = a\n\n") == "a = 4\nif a:\n    answer = a"
+    assert clean_rationale("  ") == ""

@@ -72,6 +72,19 @@ def test_a_test_set_with_a_name_that_is_taken(make_config, tmp_path: Path):
         check(make_config(f"data.test={tmp_path}/train.jsonl"))
 
 
+def test_missing_rationales(make_config):
+    with pytest.raises(DataError, match=r"gone\.jsonl"):
+        check(make_config("teacher.path=gone.jsonl"))
+
+
+def test_rationales_of_other_problems_are_no_teacher(make_config, settings_file: Path):
+    settings_file.with_name("rationales.jsonl").write_text(
+        '{"question": "What is the question?", "strategy": "cot", "rationale": "The answer is 42."}\n'
+    )
+    with pytest.raises(DataError, match=r"rationales\.jsonl.*data\.train"):
+        check(make_config())
+
+
 def test_a_model_that_serves(make_config, tiny_model: str):
     config = make_config(f"student.model={tiny_model}", "generation.max_new_tokens=20", "evaluation.max_new_tokens=30")
     checked = check(config)
@@ -137,6 +150,8 @@ def test_a_question_that_is_too_long_does_not_stop_a_run(make_config, tiny_model
     rows = [{"question": f"What is {index}?", "answer": "1"} for index in range(40)]
     rows.append({"question": "word " * 2000, "answer": "1"})
     (tmp_path / "long.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    rationales = [{"question": row["question"], "strategy": "cot", "rationale": "The answer is 1."} for row in rows]
+    (tmp_path / "rationales.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rationales))
     limits = ("generation.max_new_tokens=20", "evaluation.max_new_tokens=20")
     checked = check(make_config(f"student.model={tiny_model}", f"data.train={tmp_path}/long.jsonl", *limits))
     assert checked.max_model_len["student"] == 512

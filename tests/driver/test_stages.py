@@ -19,7 +19,7 @@ from siked_ray.driver.generating import Generating
 from siked_ray.driver.preflight import check
 from siked_ray.driver.stages import RayStages
 from siked_ray.driver.what_if import recompute_mixture
-from siked_ray.errors import DataError, UserError
+from siked_ray.errors import UserError
 from siked_ray.loop import LoopRules, run_loop
 from siked_ray.report.summary import build_summary
 
@@ -257,13 +257,3 @@ def test_rationales_that_exist_are_verified_like_any_teachers(make_config, monke
     first = [row for row in rollouts if train[row["problem_id"]]["question"] == "What is 0 plus 1?"]
     assert [(row["sample_index"], row["verdict"]) for row in first] == [(0, "wrong"), (1, "correct")]
     assert all(row["verdict"] == "correct" for row in rollouts if row not in first)
-
-
-def test_rationales_of_other_problems_are_no_teacher(make_config, monkeypatch, settings_file):
-    settings_file.with_name("rationales.jsonl").write_text(
-        '{"question": "What is the question?", "strategy": "cot", "rationale": "The answer is 42."}\n'
-    )
-    run = Run(make_config("strategies=[cot]"), monkeypatch)
-    generating = Generating(run.storage, Board(), options={}, size=None, log_dir="", keep_engines_while_training=True)
-    with pytest.raises(DataError):
-        run.stages(generating).sample_teacher()

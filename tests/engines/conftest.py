@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.conftest import save_tiny_model, save_tiny_tokenizer
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+
 from tests.engines.conftest import FinishedRun, siked
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(1200)]

@@ -208,7 +208,7 @@ def test_a_rollout_says_what_was_asked_and_what_came():
         num_tokens=5,
         truncated=False,
         verdict=Verdict.CORRECT,
-        predicted="\n",
+        predicted="!",
         reason="fake",
         model="student",
         engine="fake 1",
@@ -235,6 +235,7 @@ def test_a_completion_that_was_cut_off_is_never_correct():
     assert len(rollouts) == PLAN.num_samples
     assert {one.verdict for one in rollouts} == {Verdict.UNPARSED}
     assert {one.predicted for one in rollouts} == {None}
+    assert all(one.truncated for one in rollouts)
     assert "8 tokens" in rollouts[0].reason
 
 
@@ -301,4 +302,4 @@ def test_the_judge_sees_strategy_completion_and_gold():
 
     rows = [row("p", "pot"), row("q", FREE)]
     sample(task(greedy_plan(8)), rows, lambda prompt, seed: Sample("[cot]: x!"), judge=recording)
-    assert sorted(seen) == [("cot", " x!", "!"), ("pot", "[cot]: x!", "!")]
+    assert sorted(seen) == [("cot", "x!", "!"), ("pot", "[cot]: x!", "!")]

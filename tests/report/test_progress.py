@@ -18,7 +18,7 @@ def shown(board: ProgressBoard, *, terminal: bool = False, times: int = 1) -> st
 def board() -> ProgressBoard:
     board = ProgressBoard()
     board.begin("teacher samples", "requests", 1200)
-    board.advance(600, {"correct": "5 of 9 samples"})
+    board.advance("teacher samples", 600, {"correct": "5 of 9 samples"})
     return board
 
 
@@ -33,7 +33,7 @@ def test_a_stage_is_announced_once_and_finished_once():
     with ScreenProgress(Console(file=file, force_terminal=False, width=120)) as progress:
         progress.show(the_board.snapshot())
         progress.show(the_board.snapshot())
-        the_board.end("all there")
+        the_board.end("teacher samples", "all there")
         the_board.begin("training", "steps", 1)
         progress.show(the_board.snapshot())
         progress.show(the_board.snapshot())
@@ -45,24 +45,16 @@ def test_a_stage_is_announced_once_and_finished_once():
 
 def test_training_reports_steps_loss_and_speed():
     the_board = board()
-    the_board.end()
+    the_board.end("teacher samples")
     the_board.begin("training", "steps", 1)
-    the_board.training(3, 40, 1.23456, 5000)
+    the_board.training("training", 3, 40, 1.23456, 5000.0)
     text = shown(the_board)
     assert "3/40 steps" in text and "loss 1.235" in text and "tokens/s" in text
 
 
 def test_a_terminal_shows_bars():
     the_board = board()
-    the_board.end()
+    the_board.end("teacher samples")
     the_board.begin("starting engines", "", 0)
     text = shown(the_board, terminal=True, times=3)
     assert "teacher samples" in text and "starting engines" in text and "1,200/1,200 requests" in text
-
-
-def test_a_board_without_stages_bears_every_call():
-    empty = ProgressBoard()
-    empty.advance(1, {})
-    empty.training(1, 2, 0.5, 10)
-    empty.end()
-    assert empty.snapshot() == []

@@ -119,8 +119,9 @@ def test_an_end_of_sequence_that_a_tokenizer_adds_does_not_end_the_prompt():
         eos_token_id = 1
         chat_template = None
 
-        def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
-            return {"input_ids": [0, *map(ord, text), 1] if add_special_tokens else [*map(ord, text)]}
+        def __call__(self, texts: list[str], add_special_tokens: bool = True) -> dict[str, list[list[int]]]:
+            pieces = [[*map(ord, text)] for text in texts]
+            return {"input_ids": [[0, *piece, 1] for piece in pieces] if add_special_tokens else pieces}
 
     assert encode_prompt(AddsEnd(), "a") == [0, ord("a")]
     assert encode_response(AddsEnd(), "[x]: a") == [*map(ord, "[x]: a"), 1]
