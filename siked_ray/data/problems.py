@@ -15,6 +15,8 @@ from siked_ray.errors import DataError
 
 _LAYOUTS = (gsm8k, svamp, asdiv, multiarith)
 _WORLD = "world:"
+#: Less than the distance between any two positions that a hash can give.
+_TINY = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,14 +166,14 @@ def split_problems(
     """(training, validation) problems, each in the given order.
 
     Membership is a function of the seed and the question alone: the same question is on the same side in any order,
-    under any limit and in any data set, and a larger fraction only adds to the validation side. With few problems a
-    side can be empty. Raises `DataError` for a fraction outside [0, 1).
+    under any limit and in any data set, and a larger fraction only adds to the validation side. One exception: of
+    problems too few for the fraction to hold any out, the one that comes first by its hash is held out. Raises `DataError` for a fraction outside [0, 1).
     """
     if not 0 <= validation_fraction < 1:
         raise DataError(f"validation_fraction must be at least 0 and below 1, but is {validation_fraction}.")
-    train: list[Problem] = []
-    validation: list[Problem] = []
-    for problem in problems:
-        position = unit_interval("split", seed, " ".join(problem.question.split()))
-        (validation if position < validation_fraction else train).append(problem)
-    return train, validation
+    placed = [(unit_interval("split", seed, " ".join(p.question.split())), p) for p in problems]
+    border = validation_fraction
+    if validation_fraction and len(placed) > 1:
+        border = max(border, min(position for position, _ in placed) + _TINY)
+    train = [problem for position, problem in placed if position >= border]
+    return train, [problem for position, problem in placed if position < border]

@@ -124,27 +124,27 @@ def test_chosen_columns(tmp_path: Path) -> None:
         (
             {"question": "a?", "answer": 1, "solution": 2},
             {},
-            "'answer', 'solution' could all be meant. Set answer_column",
+            "'answer', 'solution' could all be meant. Set data.answer_column",
         ),
         (
             {"question": "a?", "prompt": "b?", "answer": 1},
             {},
-            "'question', 'prompt' could all be meant. Set question_col",
+            "'question', 'prompt' could all be meant. Set data.question_col",
         ),
         (
             {"text": "a?", "answer": 1},
             {},
-            "has none of the columns 'question', .*; it has 'text', 'answer'. Set question_col",
+            "has none of the columns 'question', .*; it has 'text', 'answer'. Set data.question_col",
         ),
         (
             {"question": "a?", "n": 1},
             {},
-            "has none of the columns 'answer', .*; it has 'question', 'n'. Set answer_column",
+            "has none of the columns 'answer', .*; it has 'question', 'n'. Set data.answer_column",
         ),
         (
             {"question": "a?", "n": 1},
             {"answer_column": "m"},
-            "no column 'm'; it has 'question', 'n'. Set answer_column",
+            "no column 'm'; it has 'question', 'n'. Set data.answer_column",
         ),
     ],
 )

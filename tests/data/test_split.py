@@ -51,3 +51,10 @@ def test_a_larger_fraction_only_adds_to_the_validation_side() -> None:
 def test_an_impossible_fraction_is_refused(fraction: float) -> None:
     with pytest.raises(DataError, match="validation_fraction must be at least 0 and below 1"):
         split_problems(problems(3), validation_fraction=fraction, seed=0)
+
+
+def test_of_few_problems_one_is_held_out_all_the_same() -> None:
+    for count in range(2, 12):
+        few = problems(count)
+        train, validation = split_problems(few, validation_fraction=0.01, seed=3)
+        assert len(train) >= 1 and len(validation) >= 1 and len(train) + len(validation) == count

@@ -11,8 +11,8 @@ ANSWER_NAMES = ("answer", "final_answer", "final_ans", "target", "output", "solu
 
 def reader(table: Table, question_column: str | None, answer_column: str | None) -> Callable[[Row], RawProblem]:
     """How to read a row of the table. Raises `DataError` where a column is missing or cannot be chosen."""
-    question = find_column(table, question_column, QUESTION_NAMES, remedy="Set question_column to one of them")
-    answer = find_column(table, answer_column, ANSWER_NAMES, remedy="Set answer_column to one of them")
+    question = find_column(table, question_column, QUESTION_NAMES, remedy="Set data.question_column to one of them")
+    answer = find_column(table, answer_column, ANSWER_NAMES, remedy="Set data.answer_column to one of them")
     return lambda row: RawProblem(question=text(row.get(question)), answer=row.get(answer))
 
 
