@@ -167,7 +167,8 @@ def split_problems(
 
     Membership is a function of the seed and the question alone: the same question is on the same side in any order,
     under any limit and in any data set, and a larger fraction only adds to the validation side. One exception: of
-    problems too few for the fraction to hold any out, the one that comes first by its hash is held out. Raises `DataError` for a fraction outside [0, 1).
+    problems too few for the fraction to hold any out, the one that comes first by its hash is held out.
+    Raises `DataError` for a fraction outside [0, 1).
     """
     if not 0 <= validation_fraction < 1:
         raise DataError(f"validation_fraction must be at least 0 and below 1, but is {validation_fraction}.")

@@ -1,6 +1,7 @@
 """The driver actor of a run."""
 
 import errno
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -44,10 +45,8 @@ class Driver:
             self._run_loop()
             self._write_summary("finished")
         except Exception as error:
-            import traceback
-
-            traceback.print_exc()
-            with suppress(OSError):
+            with suppress(OSError):  # the disk may be what failed
+                traceback.print_exc()
                 self._write_summary("failed")
             return _as_siked_error(error, self._log_dir)
         return None

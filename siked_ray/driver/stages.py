@@ -271,9 +271,10 @@ class RayStages:
     def _unsolved(self, folder: str) -> str:
         columns = ["strategy", "completion", "verdict", "reason"]
         examples = self._rollouts(folder, columns)
+        one_each = list({row["strategy"]: row for row in reversed(examples)}.values())
         shown = [
             f"\n--- {row['strategy']} · {row['verdict']}: {row['reason']}\n{row['completion'][:400]}"
-            for row in examples[:: max(len(examples) // 3, 1)][:3]
+            for row in [*one_each, *examples[1:]][:3]
         ]
         return (
             f"The teacher solved none of the training problems ({len(examples)} samples), so there is nothing to learn "
