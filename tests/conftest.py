@@ -109,6 +109,8 @@ def settings_file(tmp_path: Path) -> Path:
         "teacher": {"source": "dataset", "path": write_jsonl(tmp_path / "rationales.jsonl", rationales)},
         "student": {"model": "world:student"},
         "prompts": "world",
+        "generation": {"max_new_tokens": 64},
+        "evaluation": {"max_new_tokens": 64},
     }
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(values), encoding="utf-8")

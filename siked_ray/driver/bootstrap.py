@@ -17,10 +17,9 @@ from siked_ray.core.ids import content_hash
 from siked_ray.data.storage import Storage
 from siked_ray.driver.models import WORLD
 from siked_ray.driver.placement import prompt_templates, worker_group
-from siked_ray.errors import ModelError
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.trainer import WorkerGroup, fine_tune
-from siked_ray.world.recipes import RECIPES, Recipe, pretraining_rows, random_model
+from siked_ray.world.recipes import CONTEXT, RECIPES, Recipe, pretraining_rows, random_model
 
 _ROWS = "rows.parquet"
 _MODEL = "model"
@@ -41,8 +40,6 @@ def resolve_models(models: Mapping[str, str], config: Config, *, board: Any, log
 def _resolve(name: str, config: Config, board: Any, log_dir: str) -> str:
     if not name.startswith(WORLD):
         return name
-    if name not in RECIPES:
-        raise ModelError(f"There is no model {name}; the embedded world has {', '.join(RECIPES)}.")
     recipe = RECIPES[name]
     rows = pretraining_rows(recipe, config.strategy_records(), prompt_templates(config))
     key = content_hash(asdict(recipe), *(f"{row['prompt']}{row['response']}" for row in rows))
@@ -93,10 +90,11 @@ def _make(
 def _plan(recipe: Recipe) -> TrainingPlan:
     return TrainingPlan(
         seed=recipe.seed,
+        shuffle=False,
         epochs=1,
         micro_batch_size=recipe.rows_per_step,
         gradient_accumulation=1,
-        max_seq_len=recipe.max_seq_len,
+        max_seq_len=CONTEXT,
         learning_rate=recipe.learning_rate,
         schedule="cosine",
         warmup_steps=recipe.warmup_steps,

@@ -20,7 +20,7 @@ _CPU_HEAD_SIZES = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """`known` is False for a model that is yet to be made or cannot be reached; then there is no tokenizer."""
+    """`known` is False for a model that cannot be reached; then there is no tokenizer."""
 
     name: str
     known: bool
@@ -32,7 +32,7 @@ class ModelFacts:
 def inspect_model(name: str, role: str, config: Config, *, offline_is_fine: bool = False) -> ModelFacts:
     """Look at configuration and tokenizer of a directory or Hub name; raises ModelError when it cannot serve."""
     if name.startswith(WORLD):
-        return ModelFacts(name=name, known=False, note="made by this project's trainer, from scratch")
+        return _world_model(name, role)
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise ModelError(f"{role}.model: {name} is no model directory, it has no config.json.")
     if not Path(name).exists() and name.startswith(("/", ".", "~")):
@@ -45,6 +45,17 @@ def inspect_model(name: str, role: str, config: Config, *, offline_is_fine: bool
         if offline_is_fine and not Path(name).exists():
             return ModelFacts(name=name, known=False, note="on the Hub, which cannot be reached from here")
         raise ModelError(_why_not(name, role, error)) from None
+
+
+def _world_model(name: str, role: str) -> ModelFacts:
+    """A model that is yet to be made; its recipe says all there is to know."""
+    from siked_ray.world.recipes import CONTEXT, RECIPES
+    from siked_ray.world.tokenizer import build_tokenizer
+
+    if name not in RECIPES:
+        raise ModelError(f"{role}.model: there is no model {name}; the embedded world has {', '.join(RECIPES)}.")
+    note = "made by this project's trainer, from scratch"
+    return ModelFacts(name=name, known=True, context=CONTEXT, tokenizer=build_tokenizer(), note=note)
 
 
 def _facts(name: str, role: str, config: Config) -> ModelFacts:

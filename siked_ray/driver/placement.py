@@ -64,6 +64,7 @@ def training_plan(config: Config, seed: int) -> TrainingPlan:
     training = config.training
     return TrainingPlan(
         seed=seed,
+        shuffle=True,
         epochs=training.epochs,
         micro_batch_size=training.micro_batch_size,
         gradient_accumulation=training.gradient_accumulation,

@@ -21,6 +21,8 @@ from siked_ray.driver.stages import RayStages
 from siked_ray.errors import SikedError, StageError
 from siked_ray.logs import redirect_output
 from siked_ray.loop import LoopRules, run_loop
+from siked_ray.report.html import render
+from siked_ray.report.metrics import metrics_lines
 from siked_ray.report.summary import build_summary
 
 
@@ -103,7 +105,10 @@ class Driver:
         self._write_summary("running")
 
     def _write_summary(self, status: str) -> None:
-        summary = build_summary(self._config, self._ledger.records(), status, self._committed_now)
+        records = self._ledger.records()
+        summary = build_summary(self._config, records, status, self._committed_now)
+        self._storage.write_text(names.METRICS, metrics_lines(records))
+        self._storage.write_text(names.REPORT, render(summary, dump_config(self._config)))
         self._storage.write_json(names.SUMMARY, summary)
 
 

@@ -64,8 +64,9 @@ class EnginePool:
                 f"{self._log_dir}."
             ) from None
         except ray.exceptions.RayError as error:
-            cause = str(error).strip().splitlines()[-1]
-            raise StageError(f"An engine did not start: {cause} (its log is in {self._log_dir})") from None
+            raise StageError(
+                f"An engine did not start: {_telling_line(str(error))} (its log is in {self._log_dir})"
+            ) from None
 
     def stats(self) -> EngineStats:
         """Sum of the engines' counters; engines that do not answer at once count as they did not exist."""
@@ -102,6 +103,14 @@ def _results(references: Sequence[Any]) -> list[EngineStats]:
         except ray.exceptions.RayError:
             continue
     return results
+
+
+def _telling_line(text: str) -> str:
+    """The last line of a traceback that names an error; further lines only elaborate."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next(
+        (line for line in reversed(lines) if "error" in line.lower()), lines[-1] if lines else "no reason given"
+    )
 
 
 def _wait_until_dead(generator: Any) -> None:

@@ -46,7 +46,7 @@ def wrap(model: Any, plan: TrainingPlan, *, num_steps: int, bfloat16: bool) -> A
     if not torch.cuda.is_available():
         _without_compiled_communication()
     optimizer = torch.optim.AdamW(
-        parameter_groups(model, plan.weight_decay), lr=plan.learning_rate, betas=(0.9, 0.98), eps=1e-8
+        parameter_groups(model, plan.weight_decay), lr=plan.learning_rate, betas=(0.9, 0.95), eps=1e-8
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingPlan:
-    """How a mixture is trained on. `lora_rank` 0 is full fine-tuning; `micro_batch_size` is per worker."""
+    """How a mixture is trained on. `lora_rank` 0 is full fine-tuning; `micro_batch_size` is per worker. Without
+    `shuffle` the rows come in the order of their ids, as in a curriculum."""
 
     seed: int
+    shuffle: bool
     epochs: int
     micro_batch_size: int
     gradient_accumulation: int
@@ -43,5 +45,7 @@ def plan_steps(plan: TrainingPlan, examples: Sequence[Example], num_workers: int
 def _epochs(plan: TrainingPlan, examples: Sequence[Example]) -> "Iterator[list[list[int]]]":
     lengths = [len(example) for example in examples]
     for epoch in range(plan.epochs):
-        order = epoch_order(len(examples), seed=plan.seed, epoch=epoch)
-        yield pack_rows(lengths, order.tolist(), plan.max_seq_len)
+        order = range(len(examples))
+        if plan.shuffle:
+            order = epoch_order(len(examples), seed=plan.seed, epoch=epoch).tolist()
+        yield pack_rows(lengths, order, plan.max_seq_len)

@@ -1,4 +1,4 @@
-"""How the embedded world's models are made: sizes, texts and steps, found by experiment (docs/world.md)."""
+"""How the embedded world's models are made from nothing: sizes, texts, steps, found by experiment (docs/world.md)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,57 +8,81 @@ from random import Random
 from siked_ray.core.ids import content_hash
 from siked_ray.core.prompts import PromptTemplates, student_prompt, student_response, teacher_prompt
 from siked_ray.core.strategy import Strategy
-from siked_ray.world.problems import bootstrap_corpus
+from siked_ray.world.drills import drills
+from siked_ray.world.problems import WorldProblem, bootstrap_corpus
+
+#: Tokens that the shortest and the longest of the world's prompts and completions stay far below.
+CONTEXT = 256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """A tiny Llama from scratch. One text per corpus problem, in a random strategy, each seen once.
+    """One pass over a curriculum: drills first, then worked problems with a few drills among them.
 
-    `few_shot`: the texts are a teacher's prompts, else a student's with its tag. An optimizer step takes
-    `rows_per_step` packed rows of `max_seq_len` tokens. `rope_theta` is small because positions are few.
+    `few_shot`: the problems are put as a teacher is asked, else as a student is, which answers with its tag. The
+    strategy of each problem is drawn uniformly, so that a base student knows the tags and has no skill at choosing.
     """
 
     few_shot: bool
+    num_first_drills: int
+    num_mixed_drills: int
     num_problems: int
     seed: int
+    learning_rate: float = 1.5e-3
+    #: Packed rows of CONTEXT tokens per optimizer step: small steps are what learns fast here.
+    rows_per_step: int = 2
+    warmup_steps: int = 100
     hidden_size: int = 96
     intermediate_size: int = 256
     num_layers: int = 3
     num_heads: int = 3
-    context: int = 512
+    #: Small, because positions are few: every pair of dimensions of a head stays useful.
     rope_theta: float = 100.0
+    #: Matrices are normal with this deviation; then embedding and the two output projections of each layer are
+    #: scaled, so that a layer starts as a small change of the token that it reads.
     initializer_range: float = 0.06
-    rows_per_step: int = 3
-    max_seq_len: int = 256
-    learning_rate: float = 3e-3
-    warmup_steps: int = 150
+    embedding_gain: float = 3.0
+    output_gain: float = 0.3
 
 
 RECIPES = {
-    "world:teacher": Recipe(few_shot=True, num_problems=48_000, seed=1),
-    "world:student": Recipe(few_shot=False, num_problems=9_000, seed=2, warmup_steps=30),
-    "world:small-teacher": Recipe(few_shot=True, num_problems=6_000, seed=1, warmup_steps=30),
-    "world:small-student": Recipe(few_shot=False, num_problems=2_000, seed=2, warmup_steps=30),
+    "world:teacher": Recipe(
+        few_shot=True, num_first_drills=18_000, num_mixed_drills=12_000, num_problems=26_000, seed=1
+    ),
+    "world:student": Recipe(
+        few_shot=False, num_first_drills=18_000, num_mixed_drills=2_000, num_problems=3_000, seed=2
+    ),
+    "world:small-teacher": Recipe(
+        few_shot=True, num_first_drills=6_000, num_mixed_drills=1_000, num_problems=4_000, seed=1
+    ),
+    "world:small-student": Recipe(
+        few_shot=False, num_first_drills=6_000, num_mixed_drills=500, num_problems=1_000, seed=2
+    ),
 }
 
 
 def pretraining_rows(
     recipe: Recipe, strategies: Sequence[Strategy], templates: PromptTemplates
 ) -> list[dict[str, str]]:
-    """Rows {request_id, prompt, response} of a recipe."""
-    rng = Random(int(content_hash("pretraining", recipe.seed), 16))
+    """Rows {request_id, prompt, response} in training order; no problem of train or test is among them."""
+    rng = Random(int(content_hash("curriculum", recipe.seed), 16))
+    exercises = drills(recipe.num_first_drills + recipe.num_mixed_drills, recipe.seed)
     problems = bootstrap_corpus(recipe.num_problems, recipe.seed)
-    rows = []
-    for index, problem in enumerate(problems):
-        strategy = rng.choice(list(strategies))
-        rationale = problem.rationales[strategy.name]
-        if recipe.few_shot:
-            prompt, response = teacher_prompt(templates, strategy, problem.question), f" {rationale}"
-        else:
-            prompt, response = student_prompt(templates, problem.question), student_response(strategy.name, rationale)
-        rows.append({"request_id": f"{index:08d}", "prompt": prompt, "response": response})
-    return rows
+    mixed = [_worked(problem, recipe.few_shot, rng.choice(list(strategies)), templates) for problem in problems]
+    mixed += exercises[recipe.num_first_drills :]
+    rng.shuffle(mixed)
+    rows = exercises[: recipe.num_first_drills] + mixed
+    return [
+        {"request_id": f"{index:08d}", "prompt": prompt, "response": response}
+        for index, (prompt, response) in enumerate(rows)
+    ]
+
+
+def _worked(problem: WorldProblem, few_shot: bool, strategy: Strategy, templates: PromptTemplates) -> tuple[str, str]:
+    rationale = problem.rationales[strategy.name]
+    if few_shot:
+        return teacher_prompt(templates, strategy, problem.question), f" {rationale}"
+    return student_prompt(templates, problem.question), student_response(strategy.name, rationale)
 
 
 def random_model(recipe: Recipe, folder: str | Path) -> None:
@@ -77,7 +101,7 @@ def random_model(recipe: Recipe, folder: str | Path) -> None:
         num_hidden_layers=recipe.num_layers,
         num_attention_heads=recipe.num_heads,
         num_key_value_heads=recipe.num_heads,
-        max_position_embeddings=recipe.context,
+        max_position_embeddings=CONTEXT,
         rope_parameters={"rope_type": "default", "rope_theta": recipe.rope_theta},
         initializer_range=recipe.initializer_range,
         tie_word_embeddings=True,
@@ -86,7 +110,14 @@ def random_model(recipe: Recipe, folder: str | Path) -> None:
         pad_token_id=tokenizer.pad_token_id,
         dtype="float32",
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("embed_tokens.weight"):
+                weight.mul_(recipe.embedding_gain)
+            if name.endswith(("o_proj.weight", "down_proj.weight")):
+                weight.mul_(recipe.output_gain)
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 

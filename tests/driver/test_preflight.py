@@ -129,7 +129,7 @@ def test_a_tokenizer_that_is_larger_than_its_model(make_config, make_model):
 
 def test_a_context_that_is_too_short(make_config, make_model):
     short = make_model("short", context=64)
-    with pytest.raises(ConfigError, match=r"context of 64 tokens.*1024 new tokens.*generation\.max_new_tokens"):
+    with pytest.raises(ConfigError, match=r"context of 64 tokens.*64 new tokens.*generation\.max_new_tokens"):
         check(make_config(f"student.model={short}"))
 
 

@@ -37,6 +37,14 @@ def test_the_summary_says_what_happened(gsm8k_run: FinishedRun) -> None:
     assert {"ray", "torch", "vllm", "deepspeed"} <= set(summary["versions"])
 
 
+def test_metrics_and_report_are_there(gsm8k_run: FinishedRun) -> None:
+    lines = [json.loads(line) for line in (gsm8k_run.folder / "metrics.jsonl").read_text().splitlines()]
+    steps = [line["loss"] for line in lines if line["stage"] == "training_00" and "step" in line]
+    training = gsm8k_run.summary["iterations"][0]["training"]
+    assert len(steps) == training["steps"] and steps[-1] == training["last_loss"]
+    assert "<svg" in (gsm8k_run.folder / "report.html").read_text()
+
+
 def test_every_annotated_strategy_is_learned_from(gsm8k_run: FinishedRun) -> None:
     by_strategy = gsm8k_run.summary["iterations"][0]["mixture"]["by_strategy"]
     assert all(by_strategy[name]["rows"] > 0 for name in ("cot", "l2m", "pot"))

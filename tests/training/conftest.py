@@ -25,6 +25,7 @@ def make_plan() -> Callable[..., TrainingPlan]:
     def make(**changes) -> TrainingPlan:
         values = {
             "seed": 1,
+            "shuffle": True,
             "epochs": 1,
             "micro_batch_size": 2,
             "gradient_accumulation": 2,
