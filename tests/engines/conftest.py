@@ -67,6 +67,9 @@ def gsm8k_run(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> F
         "training.epochs=1",
         "training.max_seq_len=1024",
         "training.num_workers=2",
+        "training.zero_stage=3",
+        "training.lora.rank=8",
+        "training.learning_rate=0.01",
         "engine.num_engines=1",
     )
     return FinishedRun(folder=folder, arguments=arguments, student=tiny_student, output=siked(*arguments))
