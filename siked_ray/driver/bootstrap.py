@@ -1,7 +1,7 @@
 """The embedded default's models: made from scratch by this project's own trainer, once, and cached.
 
-`world:…` names a recipe of `siked_ray.world.recipes`. The cache's key is the hash of the recipe and of the texts that
-the model is trained on, so a changed recipe or prompt makes a new model and never serves an old one.
+`world:…` names a recipe of `siked_ray.world.recipes`. The cache's key is the hash of the recipe, of the texts that the
+model is trained on and of its vocabulary, so a changed recipe or prompt makes a new model and never serves an old one.
 """
 
 import os
@@ -20,6 +20,7 @@ from siked_ray.driver.placement import prompt_templates, worker_group
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.trainer import WorkerGroup, fine_tune
 from siked_ray.world.recipes import CONTEXT, RECIPES, Recipe, pretraining_rows, random_model
+from siked_ray.world.tokenizer import build_tokenizer
 
 _ROWS = "rows.parquet"
 _MODEL = "model"
@@ -42,7 +43,8 @@ def _resolve(name: str, config: Config, board: Any, log_dir: str) -> str:
         return name
     recipe = RECIPES[name]
     rows = pretraining_rows(recipe, config.strategy_records(), prompt_templates(config))
-    key = content_hash(asdict(recipe), *(f"{row['prompt']}{row['response']}" for row in rows))
+    vocabulary = sorted(build_tokenizer().get_vocab().items())
+    key = content_hash(asdict(recipe), vocabulary, *(f"{row['prompt']}{row['response']}" for row in rows))
     storage = Storage(str(cache_dir() / f"{name.removeprefix(WORLD)}-{key}"))
     if not storage.exists(f"{_MODEL}/config.json"):
         group = replace(worker_group(config), num_workers=1)

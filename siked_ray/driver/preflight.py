@@ -14,6 +14,8 @@ from siked_ray.errors import ConfigError, DataError, UnreachableError
 
 #: Context of engines for a model that does not say its own.
 _DEFAULT_CONTEXT = 4096
+#: The longest prompt is measured on the questions with most bytes, which need not be the ones with most tokens.
+_LENGTH_SLACK = 1.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,4 +139,4 @@ def context_length(config: Config, role: str, facts: ModelFacts, questions: Sequ
             f"with {new_tokens} new tokens does not fit. Lower generation.max_new_tokens and "
             "evaluation.max_new_tokens, shorten the prompts, or take a model with a longer context."
         )
-    return min(limit, longest + new_tokens)
+    return min(limit, int(longest * _LENGTH_SLACK) + new_tokens)

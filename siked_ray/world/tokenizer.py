@@ -3,16 +3,17 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from siked_ray.core.prompts import student_prompt, teacher_prompt
 from siked_ray.world.problems import generate
-from siked_ray.world.prompts import STRATEGIES, student_prompt, teacher_prompt
+from siked_ray.world.prompts import STRATEGIES, TEMPLATES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 VOCAB_SIZE = 768
 PAD, EOS = "<pad>", "<eos>"
-#: A strategy's tag, a word, one digit, one other sign (each with the space before it), or one white space.
-_PIECES = r" ?\[(?:cot|l2m|pot)\]:| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]|\s"
+#: A strategy's tag; a word, a digit or another sign, each with the space before it; or one white space.
+_PIECES = r"\[(?:cot|l2m|pot)\]:| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]|\s"
 _NUM_PROBLEMS, _SEED = 3000, 0
 
 
@@ -49,6 +50,6 @@ def build_tokenizer() -> "PreTrainedTokenizerFast":
 def _texts() -> Iterator[str]:
     for problem in generate(_NUM_PROBLEMS, seed=_SEED):
         for strategy in STRATEGIES:
-            yield f" {strategy.tag} {problem.rationales[strategy.name]}"
-            yield teacher_prompt(strategy, problem.question)
-        yield student_prompt(problem.question)
+            yield f"{strategy.tag} {problem.rationales[strategy.name]}"
+            yield teacher_prompt(TEMPLATES, strategy, problem.question)
+        yield student_prompt(TEMPLATES, problem.question)

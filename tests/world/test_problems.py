@@ -116,7 +116,7 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 def test_importing_the_world_loads_no_heavy_library():
     code = (
         "import sys; import siked_ray.world.problems, siked_ray.world.prompts, siked_ray.world.tokenizer, "
-        "siked_ray.world.settings; print({'torch', 'transformers', 'tokenizers', 'ray', 'vllm'} & set(sys.modules))"
+        "siked_ray.world.recipes; print({'torch', 'transformers', 'tokenizers', 'ray', 'vllm'} & set(sys.modules))"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "set()"

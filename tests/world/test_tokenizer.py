@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from siked_ray.core.prompts import student_prompt, teacher_prompt
 from siked_ray.world.problems import world_problems
-from siked_ray.world.prompts import STRATEGIES, student_prompt, teacher_prompt
+from siked_ray.world.prompts import STRATEGIES, TEMPLATES
 from siked_ray.world.tokenizer import EOS, PAD, build_tokenizer
 
 TOKENIZER = build_tokenizer()
@@ -38,21 +39,21 @@ def test_words_of_the_world_are_single_tokens():
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
-def test_a_tag_with_its_space_is_one_token(strategy):
-    assert len(_encode(f" {strategy.tag}")) == 1
+def test_a_tag_is_one_token(strategy):
+    assert len(_encode(strategy.tag)) == 1
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda strategy: strategy.name)
 def test_encoding_piece_by_piece_equals_encoding_the_whole(strategy):
     for problem in world_problems("world:test"):
-        pieces = [student_prompt(problem.question), f" {strategy.tag}", " " + problem.rationales[strategy.name]]
+        pieces = [student_prompt(TEMPLATES, problem.question), strategy.tag, " " + problem.rationales[strategy.name]]
         assert [i for piece in pieces for i in _encode(piece)] == _encode("".join(pieces))
 
 
 def test_everything_fits_the_context_of_the_demo():
     for problem in [*world_problems("world:train"), *world_problems("world:test")]:
         for strategy in STRATEGIES:
-            text = teacher_prompt(strategy, problem.question) + " " + problem.rationales[strategy.name]
+            text = teacher_prompt(TEMPLATES, strategy, problem.question) + " " + problem.rationales[strategy.name]
             assert len(_encode(text)) < 192
 
 
@@ -61,7 +62,7 @@ def test_it_survives_a_hugging_face_directory(tmp_path):
 
     TOKENIZER.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
-    text = student_prompt("Ana has 12 coins.") + " [pot]: answer = 12"
+    text = student_prompt(TEMPLATES, "Ana has 12 coins.") + " [pot]: answer = 12"
     assert loaded.encode(text) == TOKENIZER.encode(text)
     assert loaded.decode(loaded.encode(text)) == text
     assert (loaded.pad_token, loaded.eos_token) == (PAD, EOS)
