@@ -70,6 +70,7 @@ def _result(outcome: Any, log_dir: str) -> SikedError | None:
 def _connect(config: Config) -> None:
     """Join the cluster that RAY_ADDRESS names, or start Ray on this machine for the length of the run."""
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
