@@ -94,7 +94,8 @@ def test_a_model_that_serves(make_config, tiny_model: str):
     questions = [p.question for p in (*checked.train, *checked.validation, *checked.tests["more"])]
     longest = max(len(tokenizer(templates.student.format(question=q))["input_ids"]) for q in questions)
     tag = max(len(tokenizer(f"[{name}]:")["input_ids"]) for name in config.strategies)
-    assert checked.max_model_len["student"] == longest + tag + 30, "as long as needed"
+    needed = longest + tag + 30
+    assert needed <= checked.max_model_len["student"] <= needed + 0.3 * longest, "as long as needed, and a little more"
 
 
 def test_the_teacher_is_looked_at_when_it_is_a_model(make_config, tiny_model: str):

@@ -71,5 +71,6 @@ def gsm8k_run(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> F
         "training.lora.rank=8",
         "training.learning_rate=0.01",
         "engine.num_engines=1",
+        "engine.dtype=float32",
     )
     return FinishedRun(folder=folder, arguments=arguments, student=tiny_student, output=siked(*arguments))

@@ -40,8 +40,8 @@ class CharacterTokenizer:
     eos_token_id = 0
     chat_template = None
 
-    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
-        return {"input_ids": [ord(character) for character in text]}
+    def __call__(self, texts: list[str], add_special_tokens: bool = True) -> dict[str, list[list[int]]]:
+        return {"input_ids": [[ord(character) for character in text] for text in texts]}
 
 
 class ShufflingEngine:
