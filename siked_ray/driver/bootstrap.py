@@ -5,7 +5,6 @@ model is trained on and of its vocabulary, so a changed recipe or prompt makes a
 """
 
 import os
-import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -23,6 +22,7 @@ from siked_ray.world.recipes import CONTEXT, RECIPES, Recipe, pretraining_rows, 
 from siked_ray.world.tokenizer import build_tokenizer
 
 _ROWS = "rows.parquet"
+_RANDOM = "random"
 _MODEL = "model"
 
 
@@ -30,26 +30,34 @@ def resolve_models(models: Mapping[str, str], config: Config, *, board: Any, log
     """Directories of the models of each role; `world:…` models that are not cached are made, side by side.
 
     Each is made by one worker: tiny models gain less from a second one than from having a core to themselves.
+    What draws on this process's random numbers is done before, one after the other.
     """
-    import transformers  # noqa: F401  (its lazy imports are not safe in two threads at once)
-
+    folders = {role: _prepared(name, config) for role, name in models.items() if name.startswith(WORLD)}
+    group = replace(worker_group(config), num_workers=1)
     with ThreadPoolExecutor() as executor:
-        found = {role: executor.submit(_resolve, name, config, board, log_dir) for role, name in models.items()}
-        return {role: future.result() for role, future in found.items()}
+        made = {
+            role: executor.submit(_make, models[role], folder, group, board, log_dir)
+            for role, folder in folders.items()
+            if not folder.exists(f"{_MODEL}/config.json")
+        }
+        for future in made.values():
+            future.result()
+    return {role: folders[role].path(_MODEL) if role in folders else name for role, name in models.items()}
 
 
-def _resolve(name: str, config: Config, board: Any, log_dir: str) -> str:
-    if not name.startswith(WORLD):
-        return name
+def _prepared(name: str, config: Config) -> Storage:
+    """The cache folder of a model, with the texts and the random weights that it starts from."""
     recipe = RECIPES[name]
     rows = pretraining_rows(recipe, config.strategy_records(), prompt_templates(config))
     vocabulary = sorted(build_tokenizer().get_vocab().items())
     key = content_hash(asdict(recipe), vocabulary, *(f"{row['prompt']}{row['response']}" for row in rows))
     storage = Storage(str(cache_dir() / f"{name.removeprefix(WORLD)}-{key}"))
     if not storage.exists(f"{_MODEL}/config.json"):
-        group = replace(worker_group(config), num_workers=1)
-        _make(name, recipe, rows, group, storage, board=board, log_dir=log_dir)
-    return storage.path(_MODEL)
+        import pyarrow as pa
+
+        storage.write_parquet(_ROWS, pa.Table.from_pylist(rows))
+        random_model(recipe, storage.path(_RANDOM))
+    return storage
 
 
 def cache_dir() -> Path:
@@ -58,34 +66,20 @@ def cache_dir() -> Path:
     return Path(os.environ.get("SIKED_CACHE", f"{base}/siked-ray")).expanduser() / "world"
 
 
-def _make(
-    name: str,
-    recipe: Recipe,
-    rows: list[dict[str, str]],
-    group: WorkerGroup,
-    storage: Storage,
-    *,
-    board: Any,
-    log_dir: str,
-) -> None:
-    import pyarrow as pa
-
+def _make(name: str, storage: Storage, group: WorkerGroup, board: Any, log_dir: str) -> None:
     title = f"making {name} from scratch"
     board.begin.remote(title, "steps", 1)
-    storage.write_parquet(_ROWS, pa.Table.from_pylist(rows))
-    with tempfile.TemporaryDirectory(prefix="siked-random-") as start:
-        random_model(recipe, start)
-        metrics = fine_tune(
-            [_ROWS],
-            start,
-            _MODEL,
-            _plan(recipe),
-            group,
-            storage,
-            board=board,
-            title=title,
-            log_prefix=f"{log_dir}/making_{name.removeprefix(WORLD)}",
-        )
+    metrics = fine_tune(
+        [_ROWS],
+        storage.path(_RANDOM),
+        _MODEL,
+        _plan(RECIPES[name]),
+        group,
+        storage,
+        board=board,
+        title=title,
+        log_prefix=f"{log_dir}/making_{name.removeprefix(WORLD)}",
+    )
     board.end.remote(title, f"loss {metrics['first_loss']:.3f} → {metrics['last_loss']:.3f}")
 
 
