@@ -1,3 +1,4 @@
+import io
 import json
 
 import pytest
@@ -133,7 +134,7 @@ def test_a_run_in_the_middle_has_a_summary_and_a_table(make_config, num_stages: 
 
 
 def rendered(summary: dict) -> str:
-    console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=160, record=True, file=io.StringIO())
     console.print(iteration_table(summary))
     return console.export_text()
 
