@@ -26,6 +26,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "reason": "string",
         "model": "string",
         "engine": "string",
+        "num_prompt_tokens": "int32",
     },
     "quarantine": dict.fromkeys(("stage", "problem_id", "strategy", "reason"), "string"),
     "mixture": dict.fromkeys(("problem_id", "strategy", "source", "prompt", "response", "request_id"), "string"),

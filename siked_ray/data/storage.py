@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from siked_ray.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+#: Rows that a reader takes at once where it streams.
+_ROW_GROUP_SIZE = 8192
 
 
 class Storage:
@@ -82,8 +86,19 @@ class Storage:
         import pyarrow.parquet as pq
 
         buffer = pa.BufferOutputStream()
-        pq.write_table(table, buffer, compression="zstd")
+        pq.write_table(table, buffer, compression="zstd", row_group_size=_ROW_GROUP_SIZE)
         self.write_bytes(name, buffer.getvalue())
+
+    def row_groups(self, name: str, column: str) -> Iterator[list[Any]]:
+        """A column's values, row group by row group."""
+        with self._parquet_file(name) as file:
+            for index in range(file.num_row_groups):
+                yield file.read_row_group(index, columns=[column])[column].to_pylist()
+
+    def read_row_group(self, name: str, index: int, columns: list[str]) -> "pa.Table":
+        """One row group; only its own bytes are read."""
+        with self._parquet_file(name) as file:
+            return file.read_row_group(index, columns=columns)
 
     def read_parquet(self, names: str | Iterable[str], columns: "list[str] | None" = None) -> "pa.Table":
         """The tables of one or several files, one after the other."""
@@ -109,6 +124,28 @@ class Storage:
         if target.exists():
             shutil.rmtree(target)
         beside.rename(target)
+
+    def delete_files(self, folder: str, suffix: str) -> None:
+        """Remove the files directly in a folder; nothing happens without the folder."""
+        for name in self.files(folder, suffix):
+            filesystem, path = self._locate(name)
+            filesystem.delete_file(path)
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove a folder with all that is in it; nothing happens without the folder."""
+        from pyarrow.fs import FileType
+
+        filesystem, path = self._locate(folder)
+        if filesystem.get_file_info(path).type == FileType.Directory:
+            filesystem.delete_dir(path)
+
+    @contextmanager
+    def _parquet_file(self, name: str) -> Iterator[Any]:
+        import pyarrow.parquet as pq
+
+        filesystem, path = self._locate(name)
+        with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
+            yield file
 
     def _locate(self, name: str) -> tuple[Any, str]:
         from pyarrow.fs import FileSystem

@@ -1,36 +1,80 @@
 """Plain values for the stages, out of the settings: where configuration objects stop."""
 
+import math
+from functools import partial
+
 from siked_ray.config import Config
 from siked_ray.core.prompts import PromptTemplates
-from siked_ray.generation.pool import PoolSize
+from siked_ray.generation.openai_engine import EndpointOptions, OpenAIEngine
+from siked_ray.generation.pool import EngineSpec, PoolSize
 from siked_ray.generation.task import SamplingPlan, greedy_plan
-from siked_ray.generation.vllm_engine import EngineOptions
+from siked_ray.generation.vllm_engine import EngineOptions, VllmEngine
+from siked_ray.settings import EngineSettings, TeacherSource
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.trainer import WorkerGroup
 
 _SPARE_CPUS = 1
+_CPUS_OF_A_CLIENT = 1.0
+_ENGINE_START_TIMEOUT_S = 1800.0
+#: Rows in flight per sequence that an engine decodes at once: a reserve for the time until further rows arrive.
+_QUEUE = 1.5
 
 
-def engine_options(config: Config, max_model_len: int) -> EngineOptions:
-    engine = config.engine
+def engine_spec(config: Config, key: str, max_model_len: int) -> EngineSpec:
+    """How the engines of the student or of a part of the teacher are opened; `key` as in `TeacherPart`."""
+    for part in config.teacher_parts():
+        if part.key == key and part.source.source == "openai":
+            options = endpoint_options(part.source)
+            return EngineSpec(
+                open_engine=partial(OpenAIEngine, options=options),
+                environment={},
+                rows_in_flight=options.max_concurrency,
+            )
+    options = _vllm_options(config.engine_of(key), max_model_len, config.trust_remote_code)
+    samples_at_once = config.generation.num_samples if config.generation.keep == "all" else 1
+    return EngineSpec(
+        open_engine=partial(VllmEngine, options=options),
+        environment=options.environment(),
+        rows_in_flight=math.ceil(_QUEUE * options.max_num_seqs / samples_at_once),
+    )
+
+
+def endpoint_options(source: TeacherSource) -> EndpointOptions:
+    endpoint = source.endpoint
+    return EndpointOptions(
+        base_url=endpoint.base_url,
+        api=endpoint.api,
+        api_key_env=endpoint.api_key_env,
+        max_concurrency=endpoint.max_concurrency,
+    )
+
+
+def _vllm_options(engine: EngineSettings, max_model_len: int, trust_remote_code: bool) -> EngineOptions:
     return EngineOptions(
         use_gpu=engine.gpus_per_engine > 0,
         max_num_seqs=engine.max_num_seqs,
         max_model_len=max_model_len,
         dtype=engine.dtype,
         kv_cache_gib=engine.kv_cache_gib,
-        gpu_memory_utilization=engine.gpu_memory_utilization,
+        gpu_memory_utilization=engine.gpu_memory_utilization * min(engine.gpus_per_engine, 1.0),
         tensor_parallel_size=engine.tensor_parallel_size,
-        trust_remote_code=config.trust_remote_code,
+        pipeline_parallel_size=engine.pipeline_parallel_size,
+        batch_invariant=engine.batch_invariant,
+        trust_remote_code=trust_remote_code,
     )
 
 
-def pool_size(config: Config) -> PoolSize:
-    engine = config.engine
+def pool_size(config: Config, key: str) -> PoolSize:
+    """How many engines the student or a part of the teacher gets; a server is talked to by one process."""
+    is_server = any(part.key == key and part.source.source == "openai" for part in config.teacher_parts())
+    engine = config.engine_of(key)
+    least, most = (1, 1) if is_server else engine.engine_bounds
     return PoolSize(
-        num_engines=engine.num_engines,
-        cpus_per_engine=engine.cpus_per_engine,
-        gpus_per_engine=engine.gpus_per_engine,
+        min_engines=least,
+        max_engines=most,
+        cpus_per_engine=_CPUS_OF_A_CLIENT if is_server else engine.cpus_per_engine,
+        gpus_per_engine=0 if is_server else engine.gpus_per_engine,
+        start_timeout_s=_ENGINE_START_TIMEOUT_S,
     )
 
 
@@ -98,10 +142,10 @@ def worker_group(config: Config) -> WorkerGroup:
 def cpus_wanted(config: Config) -> float:
     """Logical CPUs with which engines and training workers fit side by side."""
     engine, training = config.engine, config.training
-    return engine.num_engines * engine.cpus_per_engine + training.num_workers * training.cpus_per_worker + _SPARE_CPUS
+    return engine.engine_bounds[1] * engine.cpus_per_engine + training.num_workers * training.cpus_per_worker + _SPARE_CPUS
 
 
 def gpus_wanted(config: Config) -> float:
     """GPUs with which engines and training workers fit side by side."""
     engine, training = config.engine, config.training
-    return engine.num_engines * engine.gpus_per_engine + training.num_workers * training.gpus_per_worker
+    return engine.engine_bounds[1] * engine.gpus_per_engine + training.num_workers * training.gpus_per_worker
