@@ -153,6 +153,20 @@ class EvaluationSettings(Settings):
     max_new_tokens: PositiveInt = Field(default=1024, description="Tokens per completion; longer ones never count.")
 
 
+class ClusterSettings(Settings):
+    """Where stages run on a cluster of several nodes. These change nothing of a run's results."""
+
+    placement_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=1800.0, description="Seconds a stage waits for its nodes before it says what is missing."
+    )
+    generation_resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="Custom resources each engine reserves, to stay on nodes that have them."
+    )
+    training_resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="Custom resources each training worker reserves, likewise."
+    )
+
+
 class ExampleSettings(Settings):
     """A worked example of a few-shot prompt."""
 
@@ -224,6 +238,7 @@ class Config(Settings):
     iterations: IterationSettings = IterationSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    cluster: ClusterSettings = ClusterSettings()
     max_quarantined_fraction: Fraction = Field(default=0.05, description="Above this share of bad rows a run fails.")
     trust_remote_code: bool = Field(default=False, description="Run code that comes with a model. Off for good reason.")
 

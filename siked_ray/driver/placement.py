@@ -2,6 +2,7 @@
 
 from siked_ray.config import Config
 from siked_ray.core.prompts import PromptTemplates
+from siked_ray.driver.demand import DISPATCH, Bundle, engines_demand, missing, total, training_demand
 from siked_ray.generation.pool import PoolSize
 from siked_ray.generation.task import SamplingPlan, greedy_plan
 from siked_ray.generation.vllm_engine import EngineOptions
@@ -97,11 +98,25 @@ def worker_group(config: Config) -> WorkerGroup:
 
 def cpus_wanted(config: Config) -> float:
     """Logical CPUs with which engines and training workers fit side by side."""
-    engine, training = config.engine, config.training
-    return engine.num_engines * engine.cpus_per_engine + training.num_workers * training.cpus_per_worker + _SPARE_CPUS
+    return _side_by_side(config).get("CPU", 0.0) + _SPARE_CPUS
 
 
 def gpus_wanted(config: Config) -> float:
     """GPUs with which engines and training workers fit side by side."""
-    engine, training = config.engine, config.training
-    return engine.num_engines * engine.gpus_per_engine + training.num_workers * training.gpus_per_worker
+    return _side_by_side(config).get("GPU", 0.0)
+
+
+def fit_side_by_side(config: Config) -> bool:
+    """True when engines and training workers all find a place on the nodes that Ray has now."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return not missing(_side_by_side_bundles(config), nodes)
+
+
+def _side_by_side_bundles(config: Config) -> tuple[Bundle, ...]:
+    return (*engines_demand(config).bundles, *training_demand(config).bundles)
+
+
+def _side_by_side(config: Config) -> dict[str, float]:
+    return total(bundle for bundle in _side_by_side_bundles(config) if bundle is not DISPATCH)
