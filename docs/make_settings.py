@@ -50,7 +50,7 @@ def _section(prefix: str, schema: Schema, definitions: Schema) -> Iterator[str]:
 
 def _section_of(found: Schema, key: str, definitions: Schema) -> tuple[Schema | None, str]:
     """The section that a setting holds, directly or by free names, and its key."""
-    if "additionalProperties" in found:
+    if "$ref" in found.get("additionalProperties", {}):
         return _resolved(found["additionalProperties"], definitions), f"{key}.NAME"
     resolved = _resolved(found, definitions)
     return (resolved if "properties" in resolved else None), key
@@ -80,6 +80,8 @@ def _type(schema: Schema, definitions: Schema) -> str:
         return f"`{schema['const']}`"
     if schema["type"] == "array":
         return f"list of {_plural(_type(schema['items'], definitions))}"
+    if schema["type"] == "object" and "properties" not in schema:
+        return f"mapping of names to {_type(schema['additionalProperties'], definitions)}"
     if schema["type"] == "object":
         keys = schema["properties"]
         return f"mapping with {', '.join(f'`{key}`' for key in keys)}"

@@ -11,6 +11,8 @@ from siked_ray.errors import SikedError
 #: Modules of `siked_ray.commands`; each has SUMMARY, add_arguments(parser) and execute(options) -> exit code.
 _COMMANDS = {
     "run": "run",
+    "submit": "submit",
+    "status": "status",
     "plan": "plan",
     "report": "report",
     "mix": "mix",

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from siked_ray.core.credentials import keys_with_credentials
 from siked_ray.errors import ConfigError
 from siked_ray.settings import Config
 
@@ -41,6 +42,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 
 def load_values(values: dict[str, Any], *, base: Path, shown: str) -> Config:
     """Settings from plain values: as `load_config`; `base` is where prompt files are looked for, `shown` their name."""
+    _refuse_credentials(values, shown)
     prompts = _resolve_prompts(values.get("prompts", "default"), base)
     try:
         return Config.model_validate(values | {"prompts": prompts})
@@ -64,18 +66,35 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
 
+#: Settings that change nothing of a run's results: where it is written to, and where its stages run.
+_WITHOUT_EFFECT = {"run_dir", "cluster"}
+
+
 def config_sha256(config: Config) -> str:
-    """Hash of everything that can change a run's results: all settings but the place it is written to."""
-    values = config.model_dump(mode="json", exclude={"run_dir"})
+    """Hash of everything that can change a run's results."""
+    values = config.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def differing_keys(old: Config, new: Config) -> list[str]:
-    """`key.path: old -> new` for every setting that differs, the run directory apart."""
-    old_values, new_values = (_flatten(config.model_dump(mode="json", exclude={"run_dir"})) for config in (old, new))
+    """`key.path: old -> new` for every setting that differs and can change a run's results."""
+    old_values, new_values = (
+        _flatten(config.model_dump(mode="json", exclude=_WITHOUT_EFFECT)) for config in (old, new)
+    )
     keys = sorted(old_values.keys() | new_values.keys())
     pairs = ((key, old_values.get(key), new_values.get(key)) for key in keys)
     return [f"{key}: {before!r} -> {after!r}" for key, before, after in pairs if before != after]
+
+
+def _refuse_credentials(values: dict[str, Any], shown: str) -> None:
+    """Settings are written to the run directory, shown in the report and sent to the cluster."""
+    keys = ", ".join(keys_with_credentials(values))
+    if keys:
+        raise ConfigError(
+            f"{shown}: {keys} holds what looks like a password, key or token, and settings are written down and shown. "
+            "Take it out and set it in the environment of the nodes (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+            "an instance role; AWS_ENDPOINT_URL for other S3 servers; HF_TOKEN)."
+        )
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -219,6 +219,20 @@ class EvaluationSettings(Settings):
     max_new_tokens: PositiveInt = Field(default=1024, description="Tokens per completion; longer ones never count.")
 
 
+class ClusterSettings(Settings):
+    """Where stages run on a cluster of several nodes. These change nothing of a run's results."""
+
+    placement_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=1800.0, description="Seconds a stage waits for its nodes before it says what is missing."
+    )
+    generation_resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="Custom resources each engine reserves, to stay on nodes that have them."
+    )
+    training_resources: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="Custom resources each training worker reserves, likewise."
+    )
+
+
 class ExampleSettings(Settings):
     """A worked example of a few-shot prompt."""
 
@@ -299,6 +313,7 @@ class Config(Settings):
     iterations: IterationSettings = IterationSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    cluster: ClusterSettings = ClusterSettings()
     max_quarantined_fraction: Fraction = Field(default=0.05, description="Above this share of bad rows a run fails.")
     trust_remote_code: bool = Field(default=False, description="Run code that comes with a model. Off for good reason.")
 
@@ -327,10 +342,14 @@ class Config(Settings):
         parts += [TeacherPart(key=f"teacher.{s}", source=source, strategies=(s,)) for s, source in own.items()]
         return tuple(parts)
 
+    def teacher_part(self, key: str) -> TeacherPart:
+        """The part of the teacher with this key."""
+        return next(part for part in self.teacher_parts() if part.key == key)
+
     def engine_of(self, key: str) -> EngineSettings:
-        """Engine settings of the student, or of a part of the teacher."""
-        own = [part.source.engine for part in self.teacher_parts() if part.key == key]
-        return (own[0] if own else None) or self.engine
+        """Engine settings of the student ("student"), or of a part of the teacher."""
+        own = None if key == "student" else self.teacher_part(key).source.engine
+        return own or self.engine
 
     def strategy_records(self) -> tuple[Strategy, ...]:
         """The strategies in use, as plain records for the stages."""

@@ -5,6 +5,8 @@ CONFIG = "config.yaml"
 SUMMARY = "summary.json"
 METRICS = "metrics.jsonl"
 REPORT = "report.html"
+#: The driver's sign of life: stages, counts and figures, written every few seconds.
+PROGRESS = "progress.json"
 
 
 def problems(split: str) -> str:

@@ -1,15 +1,20 @@
 """The board on which driver and workers write how far they are, and from which the command line reads.
 
-An actor of its own, so that a busy driver never keeps the screen waiting.
+An actor of its own, so that a busy driver never keeps the screen waiting, and so that what was written outlives a
+driver that is lost and started again.
 """
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 
 @dataclass(slots=True)
 class StageProgress:
-    """Progress of one stage: `done` of `total` in `unit`s, and further figures as text."""
+    """Progress of one stage: `done` of `total` in `unit`s, and further figures as text.
+
+    `counted_from` is what was done, and when, at the first count: what an earlier process had done is no speed.
+    """
 
     name: str
     unit: str
@@ -19,10 +24,15 @@ class StageProgress:
     started_at: float = field(default_factory=time.time)
     finished_at: float | None = None
     note: str = ""
+    counted_from: tuple[int, float] | None = None
+    counted_at: float | None = None
 
 
 class ProgressBoard:
-    """Stages in the order in which they began; each is addressed by its name, the latest of that name counts."""
+    """Stages in the order in which they began; each is addressed by its name, the latest of that name counts.
+
+    A name that is not known begins a stage: a board that was lost with its node starts empty.
+    """
 
     def __init__(self) -> None:
         self._stages: list[StageProgress] = []
@@ -35,12 +45,14 @@ class ProgressBoard:
         """A stage has done so much."""
         stage = self._latest(name)
         stage.done, stage.figures = done, figures
+        _count(stage)
 
     def training(self, name: str, step: int, num_steps: int, loss: float, tokens_per_s: float) -> None:
         """Called from a training worker after optimizer steps."""
         stage = self._latest(name)
         stage.done, stage.total = step, num_steps
         stage.figures = {"loss": f"{loss:.3f}", "tokens/s": f"{tokens_per_s:,.0f}"}
+        _count(stage)
 
     def end(self, name: str, note: str = "") -> None:
         """A stage is finished."""
@@ -53,4 +65,23 @@ class ProgressBoard:
         return self._stages
 
     def _latest(self, name: str) -> StageProgress:
-        return next(stage for stage in reversed(self._stages) if stage.name == name)
+        known = (stage for stage in reversed(self._stages) if stage.name == name)
+        stage = next(known, None)
+        if stage is None:
+            stage = StageProgress(name=name, unit="", total=0)
+            self._stages.append(stage)
+        return stage
+
+
+def _count(stage: StageProgress) -> None:
+    now = time.time()
+    stage.counted_from = stage.counted_from or (stage.done, now)
+    stage.counted_at = now
+
+
+def as_sign_of_life(stages: list[StageProgress], *, state: str, note: str = "") -> dict[str, Any]:
+    """What `progress.json` holds: the stages, when it was written, and what the driver is doing.
+
+    `state`: "running", "finished", "failed" or "stopped".
+    """
+    return {"updated_at": time.time(), "state": state, "note": note, "stages": [asdict(stage) for stage in stages]}

@@ -5,6 +5,7 @@ from functools import partial
 
 from siked_ray.config import Config
 from siked_ray.core.prompts import PromptTemplates
+from siked_ray.driver.demand import CLIENT, STUDENT, Bundle, engines_demand, is_server, missing, total, training_demand
 from siked_ray.generation.openai_engine import EndpointOptions, OpenAIEngine
 from siked_ray.generation.pool import EngineSpec, PoolSize
 from siked_ray.generation.task import SamplingPlan, greedy_plan
@@ -14,7 +15,6 @@ from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.trainer import WorkerGroup
 
 _SPARE_CPUS = 1
-_CPUS_OF_A_CLIENT = 1.0
 _ENGINE_START_TIMEOUT_S = 1800.0
 #: Rows in flight per sequence that an engine decodes at once: a reserve for the time until further rows arrive.
 _QUEUE = 1.5
@@ -22,14 +22,13 @@ _QUEUE = 1.5
 
 def engine_spec(config: Config, key: str, max_model_len: int) -> EngineSpec:
     """How the engines of the student or of a part of the teacher are opened; `key` as in `TeacherPart`."""
-    for part in config.teacher_parts():
-        if part.key == key and part.source.source == "openai":
-            options = endpoint_options(part.source)
-            return EngineSpec(
-                open_engine=partial(OpenAIEngine, options=options),
-                environment={},
-                rows_in_flight=options.max_concurrency,
-            )
+    if is_server(config, key):
+        endpoint = endpoint_options(config.teacher_part(key).source)
+        return EngineSpec(
+            open_engine=partial(OpenAIEngine, options=endpoint),
+            environment={},
+            rows_in_flight=endpoint.max_concurrency,
+        )
     options = _vllm_options(config.engine_of(key), max_model_len, config.trust_remote_code)
     samples_at_once = config.generation.num_samples if config.generation.keep == "all" else 1
     return EngineSpec(
@@ -66,15 +65,15 @@ def _vllm_options(engine: EngineSettings, max_model_len: int, trust_remote_code:
 
 def pool_size(config: Config, key: str) -> PoolSize:
     """How many engines the student or a part of the teacher gets; a server is talked to by one process."""
-    is_server = any(part.key == key and part.source.source == "openai" for part in config.teacher_parts())
-    engine = config.engine_of(key)
-    least, most = (1, 1) if is_server else engine.engine_bounds
+    engine, server = config.engine_of(key), is_server(config, key)
+    least, most = (1, 1) if server else engine.engine_bounds
     return PoolSize(
         min_engines=least,
         max_engines=most,
-        cpus_per_engine=_CPUS_OF_A_CLIENT if is_server else engine.cpus_per_engine,
-        gpus_per_engine=0 if is_server else engine.gpus_per_engine,
-        start_timeout_s=_ENGINE_START_TIMEOUT_S,
+        cpus_per_engine=CLIENT["CPU"] if server else engine.cpus_per_engine,
+        gpus_per_engine=0.0 if server else engine.gpus_per_engine,
+        resources=config.cluster.generation_resources,
+        start_timeout_s=max(_ENGINE_START_TIMEOUT_S, config.cluster.placement_timeout_s),
     )
 
 
@@ -141,11 +140,21 @@ def worker_group(config: Config) -> WorkerGroup:
 
 def cpus_wanted(config: Config) -> float:
     """Logical CPUs with which engines and training workers fit side by side."""
-    engine, training = config.engine, config.training
-    return engine.engine_bounds[1] * engine.cpus_per_engine + training.num_workers * training.cpus_per_worker + _SPARE_CPUS
+    return total(_side_by_side_bundles(config)).get("CPU", 0.0) + _SPARE_CPUS
 
 
 def gpus_wanted(config: Config) -> float:
     """GPUs with which engines and training workers fit side by side."""
-    engine, training = config.engine, config.training
-    return engine.engine_bounds[1] * engine.gpus_per_engine + training.num_workers * training.gpus_per_worker
+    return total(_side_by_side_bundles(config)).get("GPU", 0.0)
+
+
+def fit_side_by_side(config: Config) -> bool:
+    """True when engines and training workers all find a place on the nodes that Ray has now."""
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return not missing(_side_by_side_bundles(config), nodes)
+
+
+def _side_by_side_bundles(config: Config) -> tuple[Bundle, ...]:
+    return (*engines_demand(config, STUDENT).bundles, *training_demand(config).bundles)

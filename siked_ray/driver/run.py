@@ -1,48 +1,103 @@
-"""The driver actor of a run."""
+"""The driver actor of a run.
 
-import errno
+It starts by itself as soon as Ray has made it, here or again on another node, and continues from the ledger. Nobody
+has to wait for it: whoever wants to know asks `ended`.
+"""
+
+import threading
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from siked_ray.config import Config, dump_config
-from siked_ray.core.problem import Problem, Split
 from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger, StageRecord
-from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.bootstrap import resolve_models
+from siked_ray.driver.failures import as_siked_error
 from siked_ray.driver.generating import Generating
-from siked_ray.driver.placement import cpus_wanted, engine_options, gpus_wanted, pool_size
-from siked_ray.driver.preflight import Checked
+from siked_ray.driver.inputs import RunInputs
+from siked_ray.driver.placement import engine_options, fit_side_by_side, pool_size
+from siked_ray.driver.sign_of_life import SignOfLife
 from siked_ray.driver.stages import RayStages
-from siked_ray.errors import SikedError, StageError
+from siked_ray.driver.waiting import StagePlacement, release_nodes
+from siked_ray.errors import SikedError
 from siked_ray.logs import redirect_output
 from siked_ray.loop import LoopRules, run_loop
 from siked_ray.report.html import render
 from siked_ray.report.metrics import metrics_lines
 from siked_ray.report.summary import build_summary
 
+#: How long a driver whose run has ended waits to be asked before it leaves by itself.
+_LINGER_S = 120.0
+#: Time for all who watch to ask once more.
+_FAREWELL_S = 5.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    """How a run ended; `error` is None when it was finished."""
+
+    error: SikedError | None
+
 
 class Driver:
-    """Made a Ray actor by the session; `run` returns None, or the error that ended the run."""
+    """Made a Ray actor by the session. `make_stages` replaces the stages on engines and training workers."""
 
-    def __init__(self, config: Config, checked: Checked, board: Any, log_dir: str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        inputs: RunInputs,
+        board: Any,
+        log_dir: str,
+        make_stages: "Callable[[Driver], Any] | None" = None,
+    ) -> None:
         redirect_output(Path(log_dir) / "driver.log")
-        self._config = config
-        self._checked = checked
-        self._board = board
-        self._log_dir = log_dir
-        self._storage = Storage(config.run_dir)
-        self._ledger = Ledger(self._storage)
+        self.config = config
+        self.inputs = inputs
+        self.board = board
+        self.log_dir = log_dir
+        self.storage = Storage(config.run_dir)
+        self._ledger = Ledger(self.storage)
+        self._make_stages = make_stages or _ray_stages
         self._committed_now: set[str] = set()
+        self._sign_of_life = SignOfLife(self.storage, board)
+        self._ended: Ended | None = None
+        self._asked = threading.Event()
+        threading.Thread(target=self._live, name="run", daemon=True).start()
 
-    def run(self) -> SikedError | None:
-        """Run, or continue, the whole loop. What was committed before is not run again."""
+    def ended(self) -> Ended | None:
+        """How the run ended; None while it goes on."""
+        if self._ended is not None:
+            self._asked.set()
+        return self._ended
+
+    def on_commit(self, record: StageRecord) -> None:
+        """Bring the summary up to date after a stage."""
+        self._committed_now.add(record.stage)
+        self._write_summary("running")
+
+    def _live(self) -> None:
+        """Run to the end, tell, and leave; a driver that nobody asks leaves after a while."""
+        with self._sign_of_life:
+            if _was_restarted():
+                self._note_restart()
+            error = self._run()
+            release_nodes()
+            self._sign_of_life.state = "failed" if error else "finished"
+            self._sign_of_life.note = str(error or "")
+        self._ended = Ended(error=error)
+        self._asked.wait(_LINGER_S)
+        time.sleep(_FAREWELL_S)
+        _leave(self.board)
+
+    def _run(self) -> SikedError | None:
+        """Run, or continue, the whole loop; what was committed before is not run again."""
         try:
-            self._write_inputs()
             self._write_summary("running")
             self._run_loop()
             self._write_summary("finished")
@@ -50,105 +105,73 @@ class Driver:
             with suppress(OSError):  # the disk may be what failed
                 traceback.print_exc()
                 self._write_summary("failed")
-            return _as_siked_error(error, self._log_dir)
+            return as_siked_error(error, self.log_dir)
         return None
 
-    def _write_inputs(self) -> None:
-        """Resolved settings and problems; first what is needed to continue, last the settings that claim the run."""
-        checked = self._checked
-        splits = {Split.TRAIN.value: checked.train, Split.VALIDATION.value: checked.validation, **checked.tests}
-        if self._storage.exists(names.CONFIG):
-            return
-        for name, problems in splits.items():
-            split = name if name in (Split.TRAIN, Split.VALIDATION) else Split.TEST.value
-            rows = [_problem_row(problem, split) for problem in problems]
-            self._storage.write_parquet(names.problems(name), table("problems", rows))
-        self._storage.write_parquet(names.EXCLUDED, table("excluded", checked.excluded))
-        self._storage.write_text(names.CONFIG, dump_config(self._config))
-
     def _run_loop(self) -> None:
-        config = self._config
-        names_of_models = {role: facts.name for role, facts in self._checked.models.items()}
-        models = resolve_models(names_of_models, config, board=self._board, log_dir=self._log_dir)
-        generating = Generating(
-            self._storage,
-            self._board,
-            options={role: engine_options(config, self._checked.max_model_len[role]) for role in models},
-            size=pool_size(config),
-            log_dir=self._log_dir,
-            keep_engines_while_training=_fit_side_by_side(config),
-        )
-        stages = RayStages(
-            config,
-            self._storage,
-            generating,
-            self._board,
-            teacher_model=models.get("teacher", ""),
-            base_model=models["student"],
-            test_sets=list(self._checked.tests),
-            log_dir=self._log_dir,
-            on_commit=self._on_commit,
-        )
+        iterations = self.config.iterations
         rules = LoopRules(
-            max_iterations=config.iterations.max,
-            patience=config.iterations.patience,
-            min_gain=config.iterations.min_gain,
-            start=config.iterations.start,
+            max_iterations=iterations.max,
+            patience=iterations.patience,
+            min_gain=iterations.min_gain,
+            start=iterations.start,
         )
+        stages = self._make_stages(self)
         try:
             run_loop(stages, rules)
         finally:
             stages.close()
 
-    def _on_commit(self, record: StageRecord) -> None:
-        self._committed_now.add(record.stage)
-        self._write_summary("running")
+    def _note_restart(self) -> None:
+        title = "driver started again after a loss"
+        self.board.begin.remote(title, "", 0)
+        self.board.end.remote(title, "continues from the ledger")
 
     def _write_summary(self, status: str) -> None:
         records = self._ledger.records()
-        summary = build_summary(self._config, records, status, self._committed_now)
-        self._storage.write_text(names.METRICS, metrics_lines(records))
-        self._storage.write_text(names.REPORT, render(summary, dump_config(self._config)))
-        self._storage.write_json(names.SUMMARY, summary)
+        summary = build_summary(self.config, records, status, self._committed_now)
+        self.storage.write_text(names.METRICS, metrics_lines(records))
+        self.storage.write_text(names.REPORT, render(summary, dump_config(self.config)))
+        self.storage.write_json(names.SUMMARY, summary)
 
 
-def _problem_row(problem: Problem, split: str) -> dict[str, str]:
-    return {
-        "problem_id": problem.problem_id,
-        "dataset": problem.dataset,
-        "split": split,
-        "question": problem.question,
-        "answer": problem.answer,
-    }
-
-
-def _fit_side_by_side(config: Config) -> bool:
-    import ray
-
-    total = ray.cluster_resources()
-    return cpus_wanted(config) <= total.get("CPU", 0) and gpus_wanted(config) <= total.get("GPU", 0)
-
-
-def _as_siked_error(error: Exception, log_dir: str) -> SikedError:
-    """The error raised on purpose behind what Ray wraps around it, else a sentence with what is known."""
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, SikedError):
-            return cause
-        if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-            return StageError("The disk is full; make room and run the same command again, nothing committed is lost.")
-    lines = [line for line in str(causes[-1]).splitlines() if line.strip()]
-    return StageError(
-        f"The run stopped: {type(causes[-1]).__name__}: {lines[-1] if lines else ''} (details in {log_dir}). What was "
-        "committed is kept; the same command continues from there."
+def _ray_stages(driver: Driver) -> RayStages:
+    """The stages on vLLM engines and Ray Train."""
+    config, inputs = driver.config, driver.inputs
+    side_by_side = fit_side_by_side(config)
+    placement = StagePlacement(config, driver.board, keep_engines_while_training=side_by_side)
+    models = resolve_models(inputs.models, config, board=driver.board, log_dir=driver.log_dir)
+    generating = Generating(
+        driver.storage,
+        driver.board,
+        options={role: engine_options(config, inputs.max_model_len[role]) for role in models},
+        size=pool_size(config),
+        log_dir=driver.log_dir,
+        keep_engines_while_training=side_by_side,
+    )
+    return RayStages(
+        config,
+        driver.storage,
+        generating,
+        driver.board,
+        teacher_model=models.get("teacher", ""),
+        base_model=models["student"],
+        test_sets=list(inputs.test_sets),
+        log_dir=driver.log_dir,
+        on_begin=placement.before,
+        on_commit=driver.on_commit,
     )
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, then what caused it, in Ray's way and in Python's."""
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
-        seen.add(id(current))
-        yield current
-        current = getattr(current, "cause", None) or current.__cause__
+def _was_restarted() -> bool:
+    import ray
+
+    return ray.get_runtime_context().was_current_actor_reconstructed
+
+
+def _leave(board: Any) -> None:
+    """End the board and this actor for good; Ray would take a process that exits for one that was lost."""
+    import ray
+
+    for actor in (board, ray.get_runtime_context().current_actor):
+        ray.kill(actor, no_restart=True)

@@ -1,40 +1,58 @@
-"""From the command line to the driver actor: connects to Ray, starts the driver, shows the board, waits."""
+"""From the command line to the driver actor: connects to Ray, starts or joins the driver, shows the board, waits.
 
+A session that is told to stop (Ctrl-C, `ray job stop`, a Slurm time limit) takes the run with it; one that is lost
+does not: on a cluster the driver goes on, and the same command joins it.
+"""
+
+import getpass
 import logging
 import os
+import signal
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import replace
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
 from siked_ray.config import Config
+from siked_ray.core.ids import content_hash
+from siked_ray.data import run_directory as names
 from siked_ray.data.storage import Storage
-from siked_ray.driver.board import ProgressBoard, StageProgress
+from siked_ray.driver.actors import NAMESPACE, RunActors, end, start_or_join
+from siked_ray.driver.board import StageProgress, as_sign_of_life
+from siked_ray.driver.inputs import write_inputs
 from siked_ray.driver.placement import cpus_wanted
 from siked_ray.driver.preflight import Checked
-from siked_ray.driver.run import Driver
+from siked_ray.driver.reach import check_run_directory_is_shared
 from siked_ray.errors import SikedError, StageError
 
 _REFRESH_S = 0.5
+_CALL_TIMEOUT_S = 10.0
+#: A driver whose node was lost is started again within seconds, or once another node is there.
+_LOST_FOR_GOOD_S = 600.0
 
 Show = Callable[[list[StageProgress]], None]
 
 
-def execute(config: Config, checked: Checked, show: Show) -> None:
-    """Run, or continue, a run to its end; raises the SikedError that ended it early."""
+def execute(config: Config, checked: Checked, show: Show, make_stages: Callable[..., Any] | None = None) -> None:
+    """Run, continue or join a run to its end; raises the SikedError that ended it early."""
     log_dir = _log_dir(config)
     with connected(config, f"{log_dir}/client.log"):
-        import ray
-
-        board: Any = ray.remote(ProgressBoard).options(num_cpus=0).remote()
-        driver_actor: Any = ray.remote(Driver).options(num_cpus=0, max_concurrency=2)
-        outcome = driver_actor.remote(config, _portable(checked), board, log_dir).run.remote()
-        while not ray.wait([outcome], timeout=_REFRESH_S)[0]:
-            show(ray.get(board.snapshot.remote()))
-        show(ray.get(board.snapshot.remote()))
-        error = _result(outcome, log_dir)
+        storage = Storage(config.run_dir)
+        check_run_directory_is_shared(storage)
+        inputs = write_inputs(config, checked, storage)
+        actors = start_or_join(config, inputs, log_dir, make_stages)
+        try:
+            with _stopped_by_signals():
+                error = _follow(actors, show, log_dir)
+        except KeyboardInterrupt:
+            end([actors.driver])
+            _note_stop(storage, actors.board)
+            end([actors.board])
+            raise
+        end([actors.driver, actors.board])
     if error is not None:
         raise error
 
@@ -54,17 +72,61 @@ def connected(config: Config, client_log: str) -> Iterator[None]:
             ray.shutdown()
 
 
-def _result(outcome: Any, log_dir: str) -> SikedError | None:
+def _follow(actors: RunActors, show: Show, log_dir: str) -> SikedError | None:
+    """Show the board until the run has ended; a driver that is being started again is waited for."""
     import ray
 
+    last_heard = time.monotonic()
+    while time.monotonic() - last_heard < _LOST_FOR_GOOD_S:
+        try:
+            ended = ray.get(actors.driver.ended.remote(), timeout=_CALL_TIMEOUT_S)
+            last_heard = time.monotonic()
+        except ray.exceptions.ActorDiedError as error:
+            return _lost(error, log_dir)
+        except (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError):
+            ended = None
+        with suppress(ray.exceptions.RayError):
+            show(ray.get(actors.board.snapshot.remote(), timeout=_CALL_TIMEOUT_S))
+        if ended is not None:
+            return ended.error
+        time.sleep(_REFRESH_S)
+    return StageError(
+        f"The driver has not been heard of for {_LOST_FOR_GOOD_S:.0f} s (see {log_dir}). Run the same command again; "
+        "it continues from what is committed."
+    )
+
+
+def _note_stop(storage: Storage, board: Any) -> None:
+    import ray
+
+    with suppress(ray.exceptions.RayError, OSError):
+        stages = ray.get(board.snapshot.remote(), timeout=1.0)
+        storage.write_json(names.PROGRESS, as_sign_of_life(stages, state="stopped"))
+
+
+def _lost(error: Exception, log_dir: str) -> SikedError:
+    reason = [line for line in str(error).splitlines() if line.strip()]
+    return StageError(
+        f"The driver was lost: {reason[-1] if reason else error!r} (see {log_dir}). Run the same command again; it "
+        "continues from what is committed."
+    )
+
+
+@contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """SIGTERM, which `ray job stop`, Slurm and Kubernetes send, is answered like Ctrl-C while the body runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return ray.get(outcome)
-    except ray.exceptions.RayError as error:
-        reason = [line for line in str(error).splitlines() if line.strip()]
-        return StageError(
-            f"The driver was lost: {reason[-1] if reason else error!r} (see {log_dir}). Run the same command again; it "
-            "continues from what is committed."
-        )
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _connect(config: Config) -> None:
@@ -73,7 +135,12 @@ def _connect(config: Config) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    quiet: dict[str, Any] = {
+        "namespace": NAMESPACE,
+        "log_to_driver": False,
+        "logging_level": logging.ERROR,
+        "configure_logging": True,
+    }
     if os.environ.get("RAY_ADDRESS"):
         ray.init(**quiet)
         return
@@ -83,12 +150,9 @@ def _connect(config: Config) -> None:
 
 
 def _log_dir(config: Config) -> str:
-    """Where engines and workers write what they have to say: in the run directory where that is a local one."""
+    """Where engines and workers write what they have to say: in the run directory where that is a local one, else in
+    a folder of each node."""
     storage = Storage(config.run_dir)
-    return storage.path("logs") if storage.is_local else tempfile.mkdtemp(prefix="siked-logs-")
-
-
-def _portable(checked: Checked) -> Checked:
-    """Without the tokenizers, which the driver does not need."""
-    models = {role: replace(facts, tokenizer=None) for role, facts in checked.models.items()}
-    return replace(checked, models=models)
+    if storage.is_local:
+        return storage.path("logs")
+    return f"{tempfile.gettempdir()}/siked-{getpass.getuser()}-{content_hash(storage.root, num_chars=12)}"

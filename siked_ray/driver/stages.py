@@ -31,7 +31,7 @@ class RayStages:
     """Implements `siked_ray.loop.Stages`. References that pass between stages are names in the run directory.
 
     `teacher_model` and `base_model` are directories or Hub names; `test_sets` are names of problem tables.
-    `on_commit` is called after each stage that was run, with its record.
+    `on_begin` is called with a stage's name before it is run, `on_commit` after it, with its record.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class RayStages:
         test_sets: Sequence[str],
         log_dir: str,
         on_commit: Callable[[StageRecord], None],
+        on_begin: Callable[[str], None] = lambda stage: None,
     ) -> None:
         self._config = config
         self._storage = storage
@@ -56,6 +57,7 @@ class RayStages:
         self._base_model = base_model
         self._test_sets = list(test_sets)
         self._log_dir = log_dir
+        self._on_begin = on_begin
         self._on_commit = on_commit
         self._strategies = config.strategy_records()
         self._templates = prompt_templates(config)
@@ -189,6 +191,7 @@ class RayStages:
         record = self._ledger.read(stage)
         if record is not None:
             return record
+        self._on_begin(stage)
         started = time.monotonic()
         metrics = work()
         record = StageRecord(

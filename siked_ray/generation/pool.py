@@ -47,6 +47,7 @@ class PoolSize:
     max_engines: int
     cpus_per_engine: float
     gpus_per_engine: float
+    resources: Mapping[str, float]
     start_timeout_s: float
 
 
@@ -165,6 +166,7 @@ class EnginePool:
         actor_class = ray.remote(Generator).options(
             num_cpus=self._size.cpus_per_engine,
             num_gpus=self._size.gpus_per_engine,
+            resources=dict(self._size.resources),
             max_concurrency=self._max_calls + _CONTROL_CALLS,
             max_restarts=-1,
             runtime_env={"env_vars": dict(self._spec.environment)},

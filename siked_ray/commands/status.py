@@ -1,0 +1,36 @@
+"""`siked status`: how far a run is, from its directory alone."""
+
+import argparse
+
+SUMMARY = "how far a run is, from its directory alone"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def execute(options: argparse.Namespace) -> int:
+    import json
+    import time
+
+    from siked_ray.data import run_directory as names
+    from siked_ray.data.ledger import Ledger
+    from siked_ray.data.storage import Storage
+    from siked_ray.driver.what_if import read_config
+    from siked_ray.report.status import as_text, status_of
+
+    storage = Storage(options.run)
+    config = read_config(storage)
+    summary = storage.read_json(names.SUMMARY) if storage.exists(names.SUMMARY) else {"status": "new"}
+    sign = storage.read_json(names.PROGRESS) if storage.exists(names.PROGRESS) else None
+    status = status_of(
+        run=storage.root,
+        records=Ledger(storage).records(),
+        summary=summary,
+        sign_of_life=sign,
+        max_iterations=config.iterations.max,
+        now=time.time(),
+    )
+    print(json.dumps(status, indent=2, ensure_ascii=False) if options.json else as_text(status))
+    return 0

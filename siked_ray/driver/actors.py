@@ -1,0 +1,61 @@
+"""The actors of a run that outlive the process which started it: the driver and its board, found by name.
+
+Both belong to the cluster, not to a process ("detached" in Ray's words): they are started again when their node is
+lost, and end when the run does. One run directory has one driver, whoever asks for it first.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from siked_ray.config import Config
+from siked_ray.data.storage import Storage
+from siked_ray.driver.board import ProgressBoard
+from siked_ray.driver.inputs import RunInputs
+from siked_ray.driver.run import Driver
+
+NAMESPACE = "siked"
+#: Losses of the driver's process or node that a run survives; preempted nodes do not count for Ray.
+_MAX_RESTARTS = 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunActors:
+    """Handles of a run's driver and board; `joined` is True when somebody else had started them."""
+
+    driver: Any
+    board: Any
+    joined: bool
+
+
+def start_or_join(
+    config: Config, inputs: RunInputs, log_dir: str, make_stages: Callable[[Driver], Any] | None = None
+) -> RunActors:
+    """The actors of this run directory: those that live already, or new ones."""
+    import ray
+
+    root = Storage(config.run_dir).root
+    board = _detached(ProgressBoard, f"board of {root}", max_restarts=-1, max_task_retries=-1).remote()
+    with suppress(ValueError):
+        return RunActors(driver=ray.get_actor(f"driver of {root}", NAMESPACE), board=board, joined=True)
+    driver = _detached(Driver, f"driver of {root}", max_restarts=_MAX_RESTARTS, max_concurrency=4)
+    return RunActors(driver=driver.remote(config, inputs, board, log_dir, make_stages), board=board, joined=False)
+
+
+def end(actors: Sequence[Any]) -> None:
+    """End actors for good, those included that are gone already."""
+    import ray
+
+    for actor in actors:
+        with suppress(Exception):
+            ray.kill(actor, no_restart=True)
+
+
+def _detached(cls: type, name: str, **options: Any) -> Any:
+    import ray
+
+    remote: Any = ray.remote(cls)
+    return remote.options(
+        name=name, namespace=NAMESPACE, lifetime="detached", get_if_exists=True, num_cpus=0, **options
+    )

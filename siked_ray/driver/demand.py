@@ -1,0 +1,124 @@
+"""What the stages ask of a cluster, and whether nodes can give it: pure functions over plain numbers.
+
+A bundle is what one engine, worker or task reserves on one node, {resource: amount}; it cannot be split over nodes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from siked_ray.config import Config
+
+Bundle = Mapping[str, float]
+
+#: Key of the student's engines, beside those of the teacher's parts (siked_ray.settings.TeacherPart).
+STUDENT = "student"
+#: What the process reserves that talks to a teacher behind a server.
+CLIENT: Bundle = {"CPU": 1.0}
+_EPSILON = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Demand:
+    """What has to run at the same time, and the settings that say so."""
+
+    what: str
+    bundles: tuple[Bundle, ...]
+    settings: str
+
+
+def is_server(config: Config, key: str) -> bool:
+    """True for a part of the teacher that is behind a server."""
+    return key != STUDENT and config.teacher_part(key).source.source == "openai"
+
+
+def engines_demand(config: Config, key: str) -> Demand:
+    """The least number of engines with which the student, or a part of the teacher, can be sampled."""
+    if is_server(config, key):
+        return Demand(what="the teacher's client", bundles=(CLIENT,), settings="other work on the cluster")
+    engine = config.engine_of(key)
+    bundle = _bundle(engine.cpus_per_engine, engine.gpus_per_engine, config.cluster.generation_resources)
+    num_engines = engine.engine_bounds[0]
+    return Demand(
+        what=f"{num_engines} engine(s)",
+        bundles=tuple(bundle for _ in range(num_engines)),
+        settings="engine.num_engines, engine.cpus_per_engine or engine.gpus_per_engine",
+    )
+
+
+def training_demand(config: Config) -> Demand:
+    """The gang of training workers."""
+    training = config.training
+    bundle = _bundle(training.cpus_per_worker, training.gpus_per_worker, config.cluster.training_resources)
+    return Demand(
+        what=f"{training.num_workers} training worker(s)",
+        bundles=tuple(bundle for _ in range(training.num_workers)),
+        settings="training.num_workers, training.cpus_per_worker or training.gpus_per_worker",
+    )
+
+
+def pack(bundles: Iterable[Bundle], nodes: Sequence[Bundle]) -> tuple[list[Bundle], list[dict[str, float]]]:
+    """First fit, the largest bundles first: those that found no node, and what is left on each node."""
+    free = [dict(node) for node in nodes]
+    homeless = []
+    for bundle in sorted(bundles, key=_size, reverse=True):
+        home = next((node for node in free if fits(bundle, node)), None)
+        if home is None:
+            homeless.append(bundle)
+        else:
+            take(bundle, home)
+    return homeless, free
+
+
+def fits(bundle: Bundle, node: Bundle) -> bool:
+    """True when a node has what a bundle asks for."""
+    return all(node.get(name, 0.0) + _EPSILON >= amount for name, amount in bundle.items())
+
+
+def take(bundle: Bundle, node: dict[str, float]) -> None:
+    """Reserve a bundle on a node."""
+    for name, amount in bundle.items():
+        node[name] = node.get(name, 0.0) - amount
+
+
+def missing(bundles: Sequence[Bundle], nodes: Sequence[Bundle]) -> str:
+    """Which resource is missing for bundles, as a phrase; empty when all of them find a place."""
+    homeless, free = pack(bundles, nodes)
+    if not homeless:
+        return ""
+    return "; ".join(dict.fromkeys(_why_not(bundle, homeless, nodes, free) for bundle in homeless))
+
+
+def shown(bundle: Bundle) -> str:
+    """A bundle as text: "4 CPU + 1 GPU"."""
+    return " + ".join(f"{amount:g} {name}" for name, amount in bundle.items() if amount) or "nothing"
+
+
+def total(bundles: Iterable[Bundle]) -> dict[str, float]:
+    """Sum of bundles, resource by resource."""
+    sums: dict[str, float] = {}
+    for bundle in bundles:
+        for name, amount in bundle.items():
+            sums[name] = sums.get(name, 0.0) + amount
+    return sums
+
+
+def _why_not(bundle: Bundle, homeless: Sequence[Bundle], nodes: Sequence[Bundle], free: Sequence[Bundle]) -> str:
+    """The first resource that no node has enough of at all, else the one that has run out."""
+    for name, amount in bundle.items():
+        largest = max((node.get(name, 0.0) for node in nodes), default=0.0)
+        if amount > largest + _EPSILON:
+            return f"no node has {amount:g} {name} (the most is {largest:g})"
+    count = sum(other == bundle for other in homeless)
+    for name, amount in bundle.items():
+        if all(node.get(name, 0.0) + _EPSILON < amount for node in free):
+            return f"{count * amount:g} more {name} are needed ({count} x {shown(bundle)})"
+    return f"no node has {shown(bundle)} free at once ({count} of these found no place)"
+
+
+def _bundle(cpus: float, gpus: float, others: Mapping[str, float]) -> dict[str, float]:
+    bundle = {"CPU": cpus, "GPU": gpus, **others}
+    return {name: amount for name, amount in bundle.items() if amount}
+
+
+def _size(bundle: Bundle) -> tuple[float, float, float]:
+    return bundle.get("GPU", 0.0), bundle.get("CPU", 0.0), sum(bundle.values())
