@@ -166,9 +166,26 @@ class GenerationSettings(Settings):
 
 
 class MixtureSettings(Settings):
-    """Which rationales an iteration trains on."""
+    """Which rationales an iteration trains on. docs/method-decisions.md says what each policy does exactly."""
 
     policy: Policy = Field(default=Policy.ADAPTIVE, description="How teacher's and student's rows are put together.")
+    order: list[str] = Field(default=[], description="`biased`: all strategies, the preferred one first.")
+    alphas: list[Fraction] = Field(
+        default=[], description="`fixed_alpha`: the teacher's share in iteration 1, 2, …; the last one repeats."
+    )
+    kl_bound: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="`kl_target`: most KL(P_train ‖ P_student) over strategies, in nats."
+    )
+
+    @model_validator(mode="after")
+    def _policy_has_its_parameters(self) -> "MixtureSettings":
+        if self.policy is Policy.FIXED_ALPHA and not self.alphas:
+            raise ValueError(
+                "policy fixed_alpha needs the teacher's shares; set mixture.alphas, such as [0.9, 0.5, 0.2]"
+            )
+        if self.policy is Policy.KL_TARGET and self.kl_bound is None:
+            raise ValueError("policy kl_target needs a bound; set mixture.kl_bound, such as 0.05")
+        return self
 
 
 class IterationSettings(Settings):
@@ -332,6 +349,15 @@ class Config(Settings):
         unknown = [name for name in self.teacher.strategies if name not in self.strategies]
         if unknown:
             raise ValueError(f"teacher.strategies names {unknown}, which are not among strategies {self.strategies}")
+        return self
+
+    @model_validator(mode="after")
+    def _biased_orders_all_strategies(self) -> "Config":
+        if self.mixture.policy is Policy.BIASED and sorted(self.mixture.order) != sorted(self.strategies):
+            raise ValueError(
+                f"policy biased needs an order of all strategies {self.strategies}, and mixture.order is "
+                f"{self.mixture.order}; set it to each of them once, the preferred one first"
+            )
         return self
 
     def teacher_parts(self) -> tuple[TeacherPart, ...]:

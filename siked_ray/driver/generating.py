@@ -9,7 +9,7 @@ from typing import Any
 
 from siked_ray.errors import StageError
 from siked_ray.generation.dispatch import Dispatch, rows_per_call
-from siked_ray.generation.durable import finished_rows, quarantine_parts
+from siked_ray.generation.durable import finished_rows, num_quarantined, quarantine_parts
 from siked_ray.generation.pool import EnginePool, EngineSpec, PoolSize
 from siked_ray.generation.requests import missing_requests, request_batches
 from siked_ray.generation.task import EngineStats, GenerationTask, Role, RowSink
@@ -24,6 +24,14 @@ class SamplingReport:
     engine_start_s: float = 0.0
     engine_busy_share: float | None = None
     engines_lost: int = 0
+
+    def __add__(self, other: "SamplingReport") -> "SamplingReport":
+        """Of two samplings one after the other; the busy share is that of the later one that has any."""
+        return SamplingReport(
+            engine_start_s=self.engine_start_s + other.engine_start_s,
+            engine_busy_share=self.engine_busy_share if other.engine_busy_share is None else other.engine_busy_share,
+            engines_lost=self.engines_lost + other.engines_lost,
+        )
 
 
 class Generating:
@@ -136,10 +144,9 @@ class Generating:
 
 
 def _check_quarantine(sink: RowSink, num_rows: int, max_fraction: float) -> None:
-    parts = quarantine_parts(sink.storage, sink.stage)
-    quarantined = sum(sink.storage.read_parquet(name).num_rows for name in parts)
+    quarantined = num_quarantined(sink.storage, sink.stage)
     if quarantined > max_fraction * num_rows:
-        first = sink.storage.read_parquet(parts[0]).to_pylist()[0]
+        first = sink.storage.read_parquet(quarantine_parts(sink.storage, sink.stage)[0]).to_pylist()[0]
         raise StageError(
             f"{quarantined} of {num_rows} rows of {sink.stage} are in quarantine, more than "
             f"max_quarantined_fraction = {max_fraction}; the first one because: {first['reason']}."

@@ -4,6 +4,7 @@ import math
 from functools import partial
 
 from siked_ray.config import Config
+from siked_ray.core.mixture import MixtureRules
 from siked_ray.core.prompts import PromptTemplates
 from siked_ray.driver.demand import CLIENT, STUDENT, Bundle, engines_demand, is_server, missing, total, training_demand
 from siked_ray.generation.openai_engine import EndpointOptions, OpenAIEngine
@@ -100,6 +101,16 @@ def prompt_templates(config: Config) -> PromptTemplates:
         demonstration=prompts.demonstration,
         student=prompts.student,
         stop=tuple(prompts.stop),
+    )
+
+
+def mixture_rules(config: Config) -> MixtureRules:
+    mixture = config.mixture
+    return MixtureRules(
+        policy=mixture.policy,
+        order=tuple(mixture.order),
+        alphas=tuple(mixture.alphas),
+        kl_bound=mixture.kl_bound,
     )
 
 

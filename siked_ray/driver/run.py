@@ -21,7 +21,7 @@ from siked_ray.driver.bootstrap import resolve_models
 from siked_ray.driver.failures import as_siked_error
 from siked_ray.driver.generating import Generating
 from siked_ray.driver.inputs import RunInputs
-from siked_ray.driver.placement import engine_options, fit_side_by_side, pool_size
+from siked_ray.driver.placement import engine_spec, fit_side_by_side, pool_size
 from siked_ray.driver.sign_of_life import SignOfLife
 from siked_ray.driver.stages import RayStages
 from siked_ray.driver.waiting import StagePlacement, release_nodes
@@ -142,10 +142,9 @@ def _ray_stages(driver: Driver) -> RayStages:
     placement = StagePlacement(config, driver.board, keep_engines_while_training=side_by_side)
     models = resolve_models(inputs.models, config, board=driver.board, log_dir=driver.log_dir)
     generating = Generating(
-        driver.storage,
         driver.board,
-        options={role: engine_options(config, inputs.max_model_len[role]) for role in models},
-        size=pool_size(config),
+        specs={key: engine_spec(config, key, inputs.max_model_len[key]) for key in models},
+        sizes={key: pool_size(config, key) for key in models},
         log_dir=driver.log_dir,
         keep_engines_while_training=side_by_side,
     )
@@ -154,7 +153,7 @@ def _ray_stages(driver: Driver) -> RayStages:
         driver.storage,
         generating,
         driver.board,
-        teacher_model=models.get("teacher", ""),
+        teacher_models=models,
         base_model=models["student"],
         test_sets=list(inputs.test_sets),
         log_dir=driver.log_dir,

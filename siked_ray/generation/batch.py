@@ -117,7 +117,9 @@ class BatchSampler:
         """The row's prompt; a forced tag is tokenised as a piece of its own, as in training."""
         templates = self._task.templates
         if self._task.role is Role.TEACHER:
-            return self._engine.encode(teacher_prompt(templates, self._strategies[row["strategy"]], row["question"]), "")
+            return self._engine.encode(
+                teacher_prompt(templates, self._strategies[row["strategy"]], row["question"]), ""
+            )
         forced = "" if row["strategy"] == FREE else self._strategies[row["strategy"]].tag
         return self._engine.encode(student_prompt(templates, row["question"]), forced)
 

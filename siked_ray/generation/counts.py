@@ -16,7 +16,7 @@ _COLUMNS = ["problem_id", "requested", "strategy", "verdict", "num_tokens", "num
 def count_rollouts(storage: Storage, names: Sequence[str], strategies: Sequence[str]) -> dict[str, Any]:
     """Counts of rollout tables, one file in memory at a time. A row lies whole in one file.
 
-    `requests` are (problem, requested strategy) rows, `accepted` those of (problem, used strategy) with a correct sample.
+    `requests` are (problem, requested strategy) rows, `accepted` (problem, used strategy) rows with a correct sample.
     """
     verdicts: Counter[str] = Counter()
     solved: Counter[str] = Counter()
@@ -29,7 +29,7 @@ def count_rollouts(storage: Storage, names: Sequence[str], strategies: Sequence[
         totals["samples"] += rollouts.num_rows
         totals["requests"] += rollouts.group_by(["problem_id", "requested"]).aggregate([]).num_rows
         for column in ("num_tokens", "num_prompt_tokens"):
-            totals[column] += sum(rollouts[column].to_numpy().tolist())
+            totals[column] += sum(rollouts[column].to_pylist())
         engines.update(_value_counts(rollouts, "engine"))
     num_accepted = sum(solved.values())
     return {
@@ -43,6 +43,19 @@ def count_rollouts(storage: Storage, names: Sequence[str], strategies: Sequence[
         "prompt_tokens": totals["num_prompt_tokens"],
         "tokens_per_accepted": totals["num_tokens"] / num_accepted if num_accepted else None,
     }
+
+
+def num_tokens_of(storage: Storage, names: Sequence[str], model: str) -> tuple[int, int]:
+    """Prompt tokens and generated tokens of the rollouts of one model, by the label that is kept with them."""
+    import pyarrow.compute as pc
+
+    prompt = generated = 0
+    for name in names:
+        rollouts = storage.read_parquet(name, ["model", "num_prompt_tokens", "num_tokens"])
+        own = rollouts.filter(pc.equal(rollouts["model"], model))
+        prompt += sum(own["num_prompt_tokens"].to_pylist())
+        generated += sum(own["num_tokens"].to_pylist())
+    return prompt, generated
 
 
 def _solved(rollouts: "pa.Table") -> dict[str, int]:

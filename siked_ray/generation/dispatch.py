@@ -133,5 +133,6 @@ class Dispatch:
 
 
 def _first_line(error: Exception) -> str:
+    error = getattr(error, "cause", None) or error  # what Ray wraps
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

@@ -6,8 +6,6 @@ first part in the order of names counts, so that no row comes twice.
 """
 
 import threading
-import time
-import uuid
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -99,6 +97,11 @@ def write_quarantine(sink: RowSink, part: str, rows: Sequence[Quarantined]) -> N
 def quarantine_parts(storage: Storage, stage: str) -> list[str]:
     """Files with the quarantined rows of a stage."""
     return [name for name in storage.files("quarantine", ".parquet") if name.startswith(f"quarantine/{stage}-")]
+
+
+def num_quarantined(storage: Storage, stage: str) -> int:
+    """Rows that a stage could not sample."""
+    return sum(storage.read_parquet(name, ["stage"]).num_rows for name in quarantine_parts(storage, stage))
 
 
 def finished_rows(sink: RowSink, writer_id: str = "") -> set[RowKey]:

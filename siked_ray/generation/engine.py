@@ -39,7 +39,10 @@ class Engine(Protocol):
 
     name: str
     max_model_len: int | None
-    busy_s: float
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds spent in decoding."""
 
     def encode(self, prompt: str, forced: str) -> EncodedPrompt:
         """A prompt, followed by the beginning of the response that is forced ("" for none)."""

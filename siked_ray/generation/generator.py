@@ -73,9 +73,7 @@ class Generator:
 
     def stats(self) -> EngineStats:
         """Counters since the start."""
-        return dataclasses.replace(
-            self._stats, busy_s=self._engine.busy_s, up_s=time.monotonic() - self._ready_at
-        )
+        return dataclasses.replace(self._stats, busy_s=self._engine.busy_s, up_s=time.monotonic() - self._ready_at)
 
     def generate(self, task: GenerationTask, sink: RowSink, rows: Sequence[Row]) -> None:
         """Sample, verify and write the rows, all of which are durable on return; many calls share the engine."""

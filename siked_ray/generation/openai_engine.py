@@ -167,5 +167,6 @@ def _explained(server: str, error: Exception) -> str:
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return f"{server} refuses the key ({error}); set the variable that teacher.endpoint.api_key_env names."
     if isinstance(error, openai.RateLimitError):
-        return f"{server} still limits the rate after {_RETRIES} retries ({error}); lower teacher.endpoint.max_concurrency."
-    return f"{server} does not answer as it should ({type(error).__name__}: {error}); check teacher.endpoint and the server."
+        return f"{server} still limits the rate after {_RETRIES} retries ({error}); lower endpoint.max_concurrency."
+    kind = type(error).__name__
+    return f"{server} does not answer as it should ({kind}: {error}); check teacher.endpoint and the server."

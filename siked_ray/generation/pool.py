@@ -15,7 +15,7 @@ from typing import Any
 from siked_ray.errors import PlacementError, StageError
 from siked_ray.generation.engine import OpenEngine
 from siked_ray.generation.generator import EngineFacts, Generator
-from siked_ray.generation.task import EngineStats, GenerationTask, Row, RowSink
+from siked_ray.generation.task import EngineStats, Row
 
 #: Rows that travel to an engine together, at most.
 ROWS_PER_CALL = 64
@@ -23,8 +23,9 @@ _CONTROL_CALLS = 2
 _SPARE_CALLS = 2
 _RELEASE_TIMEOUT_S = 60.0
 _IDLE_S = 60.0
-#: Crashes while starting after which Ray gives an engine up.
-_START_RETRIES = 2
+#: Losses of one engine that it is started again after.
+_MAX_RESTARTS = 30
+_ASK_AGAIN_S = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +142,7 @@ class EnginePool:
             if is_broken:
                 ray.kill(engine.actor, no_restart=False)
             engine.facts = None
-            engine.opening = _opening(engine.actor)
+            engine.opening = _asked(engine.actor)
 
     def stats(self) -> EngineStats:
         """Sum of the engines' counters; engines that do not answer at once count as they did not exist."""
@@ -168,14 +169,14 @@ class EnginePool:
             num_gpus=self._size.gpus_per_engine,
             resources=dict(self._size.resources),
             max_concurrency=self._max_calls + _CONTROL_CALLS,
-            max_restarts=-1,
+            max_restarts=_MAX_RESTARTS,
             runtime_env={"env_vars": dict(self._spec.environment)},
         )
         for _ in range(num_engines):
             log_path = f"{self._log_dir}/{self._name}_{self._num_started:02d}.log"
             actor = actor_class.remote(self._spec.open_engine, self._model, log_path)
             self._num_started += 1
-            self._engines.append(PooledEngine(actor=actor, opening=_opening(actor)))
+            self._engines.append(PooledEngine(actor=actor, opening=_asked(actor)))
 
     def _shrink(self) -> None:
         now = time.monotonic()
@@ -194,6 +195,10 @@ class EnginePool:
             return
         try:
             engine.facts = ray.get(engine.opening)
+        except ray.exceptions.ActorUnavailableError:  # Ray is still starting it again
+            time.sleep(_ASK_AGAIN_S)
+            engine.opening = _asked(engine.actor)
+            return
         except ray.exceptions.RayError as error:
             raise StageError(
                 f"An engine did not start: {_telling_line(str(error))} (its log is in {self._log_dir})"
@@ -233,8 +238,9 @@ class EnginePool:
         _wait_until_free({name: before.get(name, 0) + each * num_placed for name, each in freed.items()})
 
 
-def _opening(actor: Any) -> Any:
-    return actor.ready.options(max_task_retries=_START_RETRIES).remote()
+def _asked(actor: Any) -> Any:
+    """A reference that is done when the engine is up, or fails when it has to be asked again."""
+    return actor.ready.remote()
 
 
 def _results(references: Sequence[Any]) -> list[EngineStats]:

@@ -54,7 +54,12 @@ def request_batches(storage: Storage, blocks: Sequence[RequestBlock], batch_size
     """Stream the rows in lists of `batch_size`; strategies of a problem side by side (they share their prompt)."""
     import ray
 
-    data = ray.data.read_datasource(_request_source(storage, blocks), num_cpus=0, concurrency=_TASKS_AT_ONCE)
+    data = ray.data.read_datasource(
+        _request_source(storage, blocks),
+        num_cpus=0,
+        concurrency=min(_TASKS_AT_ONCE, len(blocks)),
+        override_num_blocks=len(blocks),
+    )
     batches = data.iter_batches(batch_size=batch_size, batch_format="pyarrow", prefetch_batches=_BATCHES_AHEAD)
     for batch in batches:
         yield batch.to_pylist()
@@ -84,7 +89,9 @@ def _request_source(storage: Storage, blocks: Sequence[RequestBlock]) -> Any:
         def estimate_inmemory_data_size(self) -> int | None:
             return None
 
-        def get_read_tasks(self, parallelism: int, **_: Any) -> list[ReadTask]:
+        def get_read_tasks(
+            self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
+        ) -> list[ReadTask]:
             return [read_task(block) for block in blocks]
 
     return RequestSource()

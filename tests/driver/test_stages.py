@@ -15,11 +15,13 @@ from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
-from siked_ray.driver.generating import Generating
+from siked_ray.driver.generating import Generating, SamplingReport
 from siked_ray.driver.preflight import check
 from siked_ray.driver.stages import RayStages
 from siked_ray.driver.what_if import recompute_mixture
 from siked_ray.errors import UserError
+from siked_ray.generation.durable import pending
+from siked_ray.generation.requests import lay_out, missing_requests
 from siked_ray.loop import LoopRules, run_loop
 from siked_ray.report.summary import build_summary
 
@@ -42,10 +44,13 @@ class FakeGenerating:
         self.solves = solves
         self.calls: list[tuple[str, str, int]] = []
 
-    def sample(self, task, rows, *, folder: str, stage: str, **_) -> None:
-        self.calls.append((stage, task.weights, len(rows)))
+    def sample(self, key, task, tables, strategies, sink, **_) -> SamplingReport:
+        blocks, num_rows = missing_requests(self.storage, tables, strategies, set())
+        self.calls.append((sink.stage, task.weights, num_rows))
+        rows = [row for block in blocks for row in lay_out(self.storage, block).to_pylist()]
         rollouts = [self._rollout(task, row) for row in rows]
-        self.storage.write_parquet(f"{folder}/part-0.parquet", table("rollouts", rollouts))
+        self.storage.write_parquet(f"{pending(sink.folder)}/part-0.parquet", table("rollouts", rollouts))
+        return SamplingReport()
 
     def _rollout(self, task, row) -> Rollout:
         requested = row["strategy"]
@@ -68,9 +73,6 @@ class FakeGenerating:
             model=task.model,
             engine="fake",
         )
-
-    def num_quarantined(self, stage: str) -> int:
-        return 0
 
     def make_room_for_training(self) -> None: ...
 
@@ -126,7 +128,7 @@ class Run:
             self.storage,
             generating or self.generating,
             Board(),
-            teacher_model="world:teacher",
+            teacher_models={"teacher": "world:teacher"},
             base_model="base",
             test_sets=self.test_sets,
             log_dir="",
@@ -186,7 +188,7 @@ def test_what_is_trained_on_is_what_the_summary_counts_and_what_mix_recomputes(r
         counted = run.summary()["iterations"][iteration]["mixture"]
         assert len(stored) == num_rows == counted["rows"]
         assert sum(row["source"] == "student" for row in stored) == counted["student_rows"]
-        assert recompute_mixture(run.config.run_dir, iteration, None)["sha256"] == counted["sha256"]
+        assert recompute_mixture(run.config.run_dir, iteration)["sha256"] == counted["sha256"]
         assert all(row["response"].startswith(f"[{row['strategy']}]: ") for row in stored)
 
 
@@ -249,7 +251,7 @@ def test_rationales_that_exist_are_verified_like_any_teachers(make_config, monke
     first_problem = text.splitlines()[0]
     path.write_text(text.replace("The answer is 1.", "The answer is 2.") + first_problem + "\n")
     run = Run(make_config("strategies=[cot]"), monkeypatch)
-    generating = Generating(run.storage, Board(), options={}, size=None, log_dir="", keep_engines_while_training=True)
+    generating = Generating(Board(), specs={}, sizes={}, log_dir="", keep_engines_while_training=True)
     folder = run.stages(generating).sample_teacher()
     rollouts = run.storage.read_parquet(run.storage.files(folder)).to_pylist()
     train = {row["problem_id"]: row for row in run.storage.read_parquet(names.problems("train")).to_pylist()}
