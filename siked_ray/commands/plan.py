@@ -4,8 +4,15 @@ import argparse
 import os
 import socket
 import sys
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies
+
+if TYPE_CHECKING:
+    from siked_ray.config import Config
+    from siked_ray.driver.cluster_file import NodeGroup
+    from siked_ray.driver.cost import Rates
+    from siked_ray.driver.preflight import Checked
 
 SUMMARY = "validate everything and show what a run would do"
 
@@ -13,6 +20,17 @@ SUMMARY = "validate everything and show what a run would do"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key.path=value")
+    parser.add_argument(
+        "--cluster",
+        metavar="FILE",
+        help="a RayCluster or RayJob of KubeRay, a cluster of `ray up` or a Slurm script: does the job fit?",
+    )
+    parser.add_argument(
+        "--assume",
+        nargs="+",
+        metavar="NAME=NUMBER",
+        help="what you know of speed and prices, for hours and cost: see docs/cluster.md",
+    )
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -21,6 +39,8 @@ def execute(options: argparse.Namespace) -> int:
     from siked_ray.driver.forecast import first_prompts, forecast
     from siked_ray.driver.preflight import check, check_run_directory
 
+    groups = _groups(options.cluster)
+    rates = _rates(options.assume)
     _do_without_an_unreachable_hub()
     config = load_config(options.config, options.overrides)
     state = check_run_directory(config, Storage(config.run_dir))
@@ -31,9 +51,47 @@ def execute(options: argparse.Namespace) -> int:
     print("# what a run would do")
     for name, value in forecast(config, checked).items():
         print(f"{name:<34} {value}")
+    if rates is not None:
+        _print_cost(config, checked, rates)
     for note in checked.notes:
         print(f"note: {note}", file=sys.stderr)
-    return 0
+    return 0 if groups is None or _fits(config, groups, options.cluster) else 2
+
+
+def _groups(path: str | None) -> "list[NodeGroup] | None":
+    from siked_ray.driver.cluster_file import read_cluster
+
+    return read_cluster(path) if path else None
+
+
+def _rates(assumptions: list[str] | None) -> "Rates | None":
+    from siked_ray.driver.cost import read_rates
+
+    return read_rates(assumptions) if assumptions else None
+
+
+def _print_cost(config: "Config", checked: "Checked", rates: "Rates") -> None:
+    from siked_ray.driver.cost import estimate, lines
+
+    print("\n# hours and cost, by what --assume says")
+    for name, value in lines(estimate(config, checked, rates), rates).items():
+        print(f"{name:<34} {value}")
+
+
+def _fits(config: "Config", groups: "list[NodeGroup]", path: str) -> bool:
+    """Print what each kind of stage calls up; False when one of them cannot be placed."""
+    from siked_ray.driver.call_up import stages_on
+
+    print(f"\n# on the cluster of {path}")
+    stages = stages_on(config, groups)
+    for title, (demand, called) in stages.items():
+        nodes = ", ".join(f"{count} x {name}" for name, count in called.nodes.items()) or "none beyond those there"
+        print(
+            f"{title:<34} {demand.what}: {f'does not fit: {called.lacking}' if called.lacking else f'calls up {nodes}'}"
+        )
+    fits = not any(called.lacking for _, called in stages.values())
+    print(f"{'the job fits':<34} {'yes' if fits else 'no; add nodes to the file, or ask for less'}")
+    return fits
 
 
 def _do_without_an_unreachable_hub() -> None:

@@ -21,7 +21,7 @@ class StageProgress:
     total: int
     done: int = 0
     figures: dict[str, str] = field(default_factory=dict)
-    started_at: float = field(default_factory=time.time)
+    started_at: float = field(default_factory=lambda: time.time())
     finished_at: float | None = None
     note: str = ""
     counted_from: tuple[int, float] | None = None

@@ -1,0 +1,124 @@
+"""Hours and cost of a run, out of its counts and of what the user knows of speed and prices."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from siked_ray.config import Config
+from siked_ray.driver.preflight import Checked
+from siked_ray.errors import ConfigError
+
+_HOUR_S = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rates:
+    """What `--assume` says. Tokens per second are those of one engine, and of one training worker.
+
+    `acceptance` is the chance that one sample is correct; `tokens_per_sample` counts what is generated,
+    `tokens_per_row` what is trained on (prompt and response); `engine_start_s` is the time from nothing to an engine
+    with its weights.
+    """
+
+    acceptance: float
+    tokens_per_sample: float
+    tokens_per_row: float
+    teacher_tokens_per_s: float
+    student_tokens_per_s: float
+    training_tokens_per_s: float
+    engine_start_s: float
+    gpu_hour_price: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageCost:
+    """A kind of stage, over all iterations."""
+
+    tokens: float
+    seconds: float
+    gpus: float
+
+    @property
+    def gpu_hours(self) -> float:
+        """GPUs held, times hours."""
+        return self.gpus * self.seconds / _HOUR_S
+
+
+def read_rates(assumptions: Sequence[str]) -> Rates:
+    """Rates from `name=number` texts; ConfigError names what is unknown, missing or no number."""
+    known = [field.name for field in fields(Rates)]
+    values: dict[str, float] = {}
+    for text in assumptions:
+        name, _, number = text.partition("=")
+        if name not in known:
+            raise ConfigError(f"--assume: there is no {name!r}; name all of {', '.join(known)}.")
+        try:
+            values[name] = float(number)
+        except ValueError:
+            raise ConfigError(f"--assume: {name} needs a number, {number!r} is none.") from None
+        if values[name] < 0 or (values[name] == 0 and name != "gpu_hour_price"):
+            raise ConfigError(f"--assume: {name} has to be above 0.")
+    missing = [name for name in known if name not in values]
+    if missing:
+        raise ConfigError(f"--assume needs {', '.join(missing)} too; docs/cluster.md says what they mean.")
+    return Rates(**values)
+
+
+def expected_samples(num_samples: int, ramp: Sequence[int], keep_one: bool, acceptance: float) -> float:
+    """Samples that a request draws on average: attempt after attempt as the ramp says, until one is correct."""
+    if not keep_one:
+        return float(num_samples)
+    drawn, expected, attempt = 0, 0.0, 0
+    while drawn < num_samples:
+        size = min(ramp[min(attempt, len(ramp) - 1)], num_samples - drawn)
+        expected += size * (1 - acceptance) ** drawn
+        drawn, attempt = drawn + size, attempt + 1
+    return expected
+
+
+def estimate(config: Config, checked: Checked, rates: Rates) -> dict[str, StageCost]:
+    """Cost by kind of stage, were no iteration left out; raises ConfigError when the problems are not known."""
+    if not checked.train:
+        raise ConfigError("--assume needs the problems, and data.train cannot be reached from here; give a local file.")
+    generation, training = config.generation, config.training
+    requests = len(checked.train) * len(config.strategies)
+    samples = expected_samples(
+        generation.num_samples, generation.ramp, keep_one=generation.keep == 1, acceptance=rates.acceptance
+    )
+    sampled = requests * samples * rates.tokens_per_sample
+    rows = requests * (1 - (1 - rates.acceptance) ** generation.num_samples)
+    iterations = config.iterations.max
+    problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
+    evaluated = len(problems) * (len(config.strategies) + 1) * rates.tokens_per_sample * (iterations + 1)
+    trained = rows * rates.tokens_per_row * training.epochs * (iterations + 1)
+    engines = config.engine.num_engines * max(config.engine.gpus_per_engine, 0.0)
+    costs = {
+        "student's sampling": _sampling(sampled * iterations, rates.student_tokens_per_s, config, engines, 0.0),
+        "evaluation": _sampling(
+            evaluated, rates.student_tokens_per_s, config, engines, rates.engine_start_s * (iterations + 1)
+        ),
+        "training": StageCost(
+            tokens=trained,
+            seconds=trained / (rates.training_tokens_per_s * training.num_workers),
+            gpus=training.num_workers * training.gpus_per_worker,
+        ),
+    }
+    if config.teacher.source != "vllm":
+        return costs
+    teacher = _sampling(sampled, rates.teacher_tokens_per_s, config, engines, rates.engine_start_s)
+    return {"teacher's sampling": teacher, **costs}
+
+
+def lines(costs: Mapping[str, StageCost], rates: Rates) -> dict[str, str]:
+    """The costs as text, with their sum."""
+    shown = {
+        name: f"{cost.tokens / 1e6:,.1f} M tokens, {cost.seconds / _HOUR_S:.1f} h on {cost.gpus:g} GPU(s), "
+        f"{cost.gpu_hours:.1f} GPU hours, {cost.gpu_hours * rates.gpu_hour_price:,.0f}"
+        for name, cost in costs.items()
+    }
+    hours = sum(cost.seconds for cost in costs.values()) / _HOUR_S
+    gpu_hours = sum(cost.gpu_hours for cost in costs.values())
+    return shown | {"all": f"{hours:.1f} h, {gpu_hours:.1f} GPU hours, {gpu_hours * rates.gpu_hour_price:,.0f}"}
+
+
+def _sampling(tokens: float, tokens_per_s: float, config: Config, gpus: float, start_s: float) -> StageCost:
+    return StageCost(tokens=tokens, seconds=start_s + tokens / (tokens_per_s * config.engine.num_engines), gpus=gpus)

@@ -1,0 +1,80 @@
+"""Hours and cost out of counts and assumptions."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from siked_ray.driver.cost import estimate, expected_samples, lines, read_rates
+from siked_ray.errors import ConfigError
+
+ASSUMED = [
+    "acceptance=0.5",
+    "tokens_per_sample=100",
+    "tokens_per_row=200",
+    "teacher_tokens_per_s=1000",
+    "student_tokens_per_s=2000",
+    "training_tokens_per_s=4000",
+    "engine_start_s=36",
+    "gpu_hour_price=2",
+]
+
+
+def checked(num_train: int, num_validation: int) -> SimpleNamespace:
+    held_out = [SimpleNamespace(problem_id=str(index)) for index in range(num_validation)]
+    return SimpleNamespace(train=range(num_train), validation=held_out, tests={"same": held_out})
+
+
+def test_expected_samples() -> None:
+    assert expected_samples(10, [1], keep_one=False, acceptance=0.5) == 10
+    assert expected_samples(2, [1], keep_one=True, acceptance=0.5) == 1.5
+    assert expected_samples(3, [1, 2], keep_one=True, acceptance=0.25) == 1 + 2 * 0.75
+    assert expected_samples(4, [3], keep_one=True, acceptance=0.5) == 3 + 0.125, "the last attempt is cut to K"
+    assert expected_samples(10, [1, 1, 2, 3, 3], keep_one=True, acceptance=1.0) == 1
+
+
+def test_an_estimate_by_hand(make_config) -> None:
+    config = make_config(
+        "teacher={source: vllm, model: 'world:teacher'}",
+        "strategies=[cot, pot]",
+        "generation.num_samples=2",
+        "generation.ramp=[1]",
+        "iterations.max=1",
+        "engine={num_engines: 2, gpus_per_engine: 4}",
+        "training={num_workers: 2, gpus_per_worker: 1, epochs: 3}",
+    )
+    costs = estimate(config, checked(1000, 100), read_rates(ASSUMED))
+    sampled = 1000 * 2 * 1.5 * 100
+    assert costs["teacher's sampling"].tokens == sampled
+    assert costs["teacher's sampling"].seconds == 36 + sampled / (1000 * 2)
+    assert costs["student's sampling"].seconds == sampled / (2000 * 2)
+    evaluated = 100 * 3 * 100 * 2
+    assert costs["evaluation"].seconds == pytest.approx(36 * 2 + evaluated / (2000 * 2))
+    trained = 2000 * 0.75 * 200 * 3 * 2
+    assert costs["training"].seconds == trained / (4000 * 2)
+    assert costs["training"].gpu_hours == 2 * trained / (4000 * 2) / 3600
+    assert costs["teacher's sampling"].gpus == 8
+    total = sum(cost.gpu_hours for cost in costs.values())
+    assert f"{total:.1f} GPU hours, {total * 2:,.0f}" in lines(costs, read_rates(ASSUMED))["all"]
+
+
+def test_existing_rationales_cost_nothing(make_config) -> None:
+    assert "teacher's sampling" not in estimate(make_config(), checked(10, 2), read_rates(ASSUMED))
+
+
+@pytest.mark.parametrize(
+    ("assumed", "words"),
+    [
+        (["speed=3"], "there is no 'speed'"),
+        (["acceptance=high"], "'high' is none"),
+        (["acceptance=0"], "above 0"),
+        (["acceptance=0.5"], "needs tokens_per_sample, tokens_per_row"),
+    ],
+)
+def test_what_cannot_be_assumed(assumed: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        read_rates(assumed)
+
+
+def test_unknown_problems_have_no_cost(make_config) -> None:
+    with pytest.raises(ConfigError, match="local file"):
+        estimate(make_config(), checked(0, 0), read_rates(ASSUMED))
