@@ -100,9 +100,26 @@ class GenerationSettings(Settings):
 
 
 class MixtureSettings(Settings):
-    """Which rationales an iteration trains on."""
+    """Which rationales an iteration trains on. docs/method-decisions.md says what each policy does exactly."""
 
     policy: Policy = Field(default=Policy.ADAPTIVE, description="How teacher's and student's rows are put together.")
+    order: list[str] = Field(default=[], description="`biased`: all strategies, the preferred one first.")
+    alphas: list[Fraction] = Field(
+        default=[], description="`fixed_alpha`: the teacher's share in iteration 1, 2, …; the last one repeats."
+    )
+    kl_bound: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="`kl_target`: most KL(P_train ‖ P_student) over strategies, in nats."
+    )
+
+    @model_validator(mode="after")
+    def _policy_has_its_parameters(self) -> "MixtureSettings":
+        if self.policy is Policy.FIXED_ALPHA and not self.alphas:
+            raise ValueError(
+                "policy fixed_alpha needs the teacher's shares; set mixture.alphas, such as [0.9, 0.5, 0.2]"
+            )
+        if self.policy is Policy.KL_TARGET and self.kl_bound is None:
+            raise ValueError("policy kl_target needs a bound; set mixture.kl_bound, such as 0.05")
+        return self
 
 
 class IterationSettings(Settings):
@@ -235,6 +252,15 @@ class Config(Settings):
             raise ValueError(f"strategies names {missing} without an entry in prompts.strategies; known are {known}")
         if len(set(self.strategies)) < len(self.strategies):
             raise ValueError("strategies names one strategy twice; each counts once")
+        return self
+
+    @model_validator(mode="after")
+    def _biased_orders_all_strategies(self) -> "Config":
+        if self.mixture.policy is Policy.BIASED and sorted(self.mixture.order) != sorted(self.strategies):
+            raise ValueError(
+                f"policy biased needs an order of all strategies {self.strategies}, and mixture.order is "
+                f"{self.mixture.order}; set it to each of them once, the preferred one first"
+            )
         return self
 
     def strategy_records(self) -> tuple[Strategy, ...]:

@@ -16,6 +16,7 @@ from siked_ray.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset
 
 
 class Storage:
@@ -93,6 +94,32 @@ class Storage:
         names = [names] if isinstance(names, str) else names
         tables = [pq.read_table(pa.BufferReader(self.read_bytes(name)), columns=columns) for name in names]
         return pa.concat_tables(tables)
+
+    def write_parquet_batches(self, name: str, batches: "pa.RecordBatchReader") -> int:
+        """Write batches as they come, so that the table never has to fit into memory; returns the number of rows."""
+        import pyarrow.parquet as pq
+
+        filesystem, path = self._locate(name)
+        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+        target = f"{path.rpartition('/')[0]}/.{uuid.uuid4().hex}" if self.is_local else path
+        num_rows = 0
+        with pq.ParquetWriter(target, batches.schema, filesystem=filesystem, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+                num_rows += batch.num_rows
+        if target != path:
+            os.replace(target, path)
+        return num_rows
+
+    def dataset(self, names: Iterable[str], schema: "pa.Schema") -> "pyarrow.dataset.Dataset":
+        """The tables of several files, read as they are asked for; a column that a file does not have is null."""
+        import pyarrow.dataset
+
+        located = [self._locate(name) for name in names]
+        filesystem = located[0][0]
+        return pyarrow.dataset.dataset(
+            [path for _, path in located], schema=schema, filesystem=filesystem, format="parquet"
+        )
 
     def upload_folder(self, source: Path, folder: str) -> None:
         """Copy a local folder; on local storage the folder appears whole, replacing one of that name."""

@@ -9,6 +9,9 @@ from siked_ray.core.prompts import student_prompt, student_response, teacher_pro
 from siked_ray.driver.placement import cpus_wanted, gpus_wanted, prompt_templates
 from siked_ray.driver.preflight import Checked
 
+#: Policies that may keep the teacher's and the student's row of one (problem, strategy).
+_BOTH_SOURCES = (Policy.ALL, Policy.FIXED_ALPHA, Policy.KL_TARGET)
+
 _UNKNOWN = "unknown (the data set is on the Hub, which cannot be reached from here)"
 
 
@@ -55,7 +58,7 @@ def _work_lines(config: Config, checked: Checked) -> dict[str, str]:
     problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
     evaluations = len(problems) * (len(config.strategies) + 1) * num_iterations
     rows_per_step = training.micro_batch_size * training.gradient_accumulation * training.num_workers
-    most_rows = requests * (2 if config.mixture.policy is Policy.ALL else 1)
+    most_rows = requests * (2 if config.mixture.policy in _BOTH_SOURCES else 1)
     steps = training.epochs * math.ceil(most_rows / rows_per_step)
     return {
         "iterations": f"0 to {config.iterations.max} at most",

@@ -1,6 +1,7 @@
 """Plain values for the stages, out of the settings: where configuration objects stop."""
 
 from siked_ray.config import Config
+from siked_ray.core.mixture import MixtureRules
 from siked_ray.core.prompts import PromptTemplates
 from siked_ray.generation.pool import PoolSize
 from siked_ray.generation.task import SamplingPlan, greedy_plan
@@ -57,6 +58,16 @@ def prompt_templates(config: Config) -> PromptTemplates:
         demonstration=prompts.demonstration,
         student=prompts.student,
         stop=tuple(prompts.stop),
+    )
+
+
+def mixture_rules(config: Config) -> MixtureRules:
+    mixture = config.mixture
+    return MixtureRules(
+        policy=mixture.policy,
+        order=tuple(mixture.order),
+        alphas=tuple(mixture.alphas),
+        kl_bound=mixture.kl_bound,
     )
 
 

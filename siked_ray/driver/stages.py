@@ -7,18 +7,23 @@ from typing import Any
 
 from siked_ray.config import Config
 from siked_ray.core.ids import content_hash
-from siked_ray.core.mixture import Source
 from siked_ray.core.problem import Split
 from siked_ray.core.rollout import FREE
 from siked_ray.core.stopping import Decision
 from siked_ray.core.verdict import Verdict
 from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger, StageRecord
-from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.generating import Generating
-from siked_ray.driver.mixing import COLUMNS, Kept, keep_first_correct, mix
-from siked_ray.driver.placement import evaluation_plan, prompt_templates, sampling_plan, training_plan, worker_group
+from siked_ray.driver.mixing import decide_mixture, kept_rows
+from siked_ray.driver.placement import (
+    evaluation_plan,
+    mixture_rules,
+    prompt_templates,
+    sampling_plan,
+    training_plan,
+    worker_group,
+)
 from siked_ray.errors import UserError
 from siked_ray.evaluation.metrics import Outcome, evaluate_dataset
 from siked_ray.generation.task import GenerationTask, Role, Row, SamplingPlan
@@ -99,23 +104,21 @@ class RayStages:
         output = names.mixture(iteration)
 
         def work() -> dict[str, Any]:
-            kept_teacher = self._kept(teacher, Source.TEACHER)
-            if not kept_teacher.rows:
-                raise UserError(self._unsolved(teacher))
-            mixed = mix(
-                self._config.mixture.policy,
-                kept_teacher,
-                self._kept(student, Source.STUDENT) if student else None,
-                {row["problem_id"]: row["question"] for row in self._training_rows()},
-                self._config.strategies,
-                self._templates,
-            )
-            if not mixed.table_rows:
-                raise UserError(
-                    f"The mixture of iteration {iteration} is empty: the student solved no training problem. "
-                    "Set mixture.policy=adaptive, or raise generation.num_samples."
-                )
-            self._storage.write_parquet(output, table("mixture", mixed.table_rows))
+            parts = {
+                "teacher": self._storage.files(teacher, ".parquet"),
+                "student": self._storage.files(student, ".parquet") if student else [],
+            }
+            with kept_rows(self._storage, self._config.strategies, **parts) as mixture:
+                if not mixture.kept.num_teacher:
+                    raise UserError(self._unsolved(teacher))
+                selection, policy = decide_mixture(mixture.kept, mixture_rules(self._config), iteration)
+                mixed = mixture.apply(selection, policy)
+                if not mixed.counts["rows"]:
+                    raise UserError(
+                        f"The mixture of iteration {iteration} is empty: the student solved no training problem. "
+                        "Set mixture.policy=adaptive, or raise generation.num_samples."
+                    )
+                mixture.write(self._storage, output, names.problems(Split.TRAIN.value), self._templates)
             return {"mixture": mixed.counts, "kl_mixture_student": mixed.kl_mixture_student}
 
         self._once(f"mixture_{iteration:02d}", work, lambda: [output])
@@ -239,9 +242,6 @@ class RayStages:
     def _rollouts(self, folder: str, columns: list[str]) -> list[Row]:
         parts = self._storage.files(folder, ".parquet")
         return self._storage.read_parquet(parts, columns).to_pylist() if parts else []
-
-    def _kept(self, folder: str, source: Source) -> Kept:
-        return keep_first_correct(self._rollouts(folder, COLUMNS), source)
 
     def _sampling_metrics(self, folder: str, stage: str) -> dict[str, Any]:
         """Counts of a sampling stage, from what it stored."""

@@ -186,7 +186,7 @@ def test_what_is_trained_on_is_what_the_summary_counts_and_what_mix_recomputes(r
         counted = run.summary()["iterations"][iteration]["mixture"]
         assert len(stored) == num_rows == counted["rows"]
         assert sum(row["source"] == "student" for row in stored) == counted["student_rows"]
-        assert recompute_mixture(run.config.run_dir, iteration, None)["sha256"] == counted["sha256"]
+        assert recompute_mixture(run.config.run_dir, iteration)["sha256"] == counted["sha256"]
         assert all(row["response"].startswith(f"[{row['strategy']}]: ") for row in stored)
 
 
