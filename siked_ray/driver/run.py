@@ -14,13 +14,14 @@ from siked_ray.data.ledger import Ledger, StageRecord
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.bootstrap import resolve_models
+from siked_ray.driver.branching import find_branch, take_over
 from siked_ray.driver.generating import Generating
-from siked_ray.driver.placement import cpus_wanted, engine_options, gpus_wanted, pool_size
+from siked_ray.driver.placement import cpus_wanted, engine_options, gpus_wanted, loop_rules, pool_size
 from siked_ray.driver.preflight import Checked
 from siked_ray.driver.stages import RayStages
 from siked_ray.errors import SikedError, StageError
 from siked_ray.logs import redirect_output
-from siked_ray.loop import LoopRules, run_loop
+from siked_ray.loop import run_loop
 from siked_ray.report.html import render
 from siked_ray.report.metrics import metrics_lines
 from siked_ray.report.summary import build_summary
@@ -63,6 +64,9 @@ class Driver:
             split = name if name in (Split.TRAIN, Split.VALIDATION) else Split.TEST.value
             rows = [_problem_row(problem, split) for problem in problems]
             self._storage.write_parquet(names.problems(name), table("problems", rows))
+        branch = find_branch(self._config)
+        if branch is not None:
+            take_over(branch, self._storage, self._config)
         self._storage.write_parquet(names.EXCLUDED, table("excluded", checked.excluded))
         self._storage.write_text(names.CONFIG, dump_config(self._config))
 
@@ -89,14 +93,8 @@ class Driver:
             log_dir=self._log_dir,
             on_commit=self._on_commit,
         )
-        rules = LoopRules(
-            max_iterations=config.iterations.max,
-            patience=config.iterations.patience,
-            min_gain=config.iterations.min_gain,
-            start=config.iterations.start,
-        )
         try:
-            run_loop(stages, rules)
+            run_loop(stages, loop_rules(config))
         finally:
             stages.close()
 

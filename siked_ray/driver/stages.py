@@ -9,11 +9,13 @@ from siked_ray.config import Config
 from siked_ray.core.ids import content_hash
 from siked_ray.core.problem import Split
 from siked_ray.core.rollout import FREE
-from siked_ray.core.stopping import Decision
-from siked_ray.core.verdict import Verdict
+from siked_ray.core.stopping import Decision, Measured, Spent
 from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger, StageRecord
 from siked_ray.data.storage import Storage
+from siked_ray.driver.branching import branched_stages
+from siked_ray.driver.counting import sampling_metrics, spent
+from siked_ray.driver.evaluating import evaluation_metrics
 from siked_ray.driver.generating import Generating
 from siked_ray.driver.mixing import decide_mixture, kept_rows
 from siked_ray.driver.placement import (
@@ -25,7 +27,6 @@ from siked_ray.driver.placement import (
     worker_group,
 )
 from siked_ray.errors import UserError
-from siked_ray.evaluation.metrics import Outcome, evaluate_dataset
 from siked_ray.generation.task import GenerationTask, Role, Row, SamplingPlan
 from siked_ray.training.trainer import fine_tune
 
@@ -65,6 +66,8 @@ class RayStages:
         self._strategies = config.strategy_records()
         self._templates = prompt_templates(config)
         self._position = 0
+        self._passed: list[StageRecord] = []
+        self._branched = branched_stages(self._ledger)
 
     def sample_teacher(self) -> str:
         """Sample the teacher, or verify the rationales that exist; returns the folder of the rollouts."""
@@ -87,13 +90,15 @@ class RayStages:
         return self._base_model
 
     def sample_student(self, student: str, iteration: int) -> str:
-        """Sample the student on the training problems with its tag forced; returns the folder of the rollouts."""
+        """Sample the student on the training problems, tags forced or free; returns the folder of the rollouts."""
         folder, stage = names.student_rollouts(iteration), f"rollouts_{iteration:02d}"
 
         def work() -> dict[str, Any]:
             label = student.rpartition("/")[2]
             task = self._task(Role.STUDENT, iteration, label, student, sampling_plan(self._config))
-            self._sample(task, self._requests(), folder, stage, f"iteration {iteration} · student samples")
+            free = self._config.iterations.generator == "self_free"
+            requests = [_request(row, FREE) for row in self._training_rows()] if free else self._requests()
+            self._sample(task, requests, folder, stage, f"iteration {iteration} · student samples")
             return self._sampling_metrics(folder, stage)
 
         self._once(stage, work, lambda: self._storage.files(folder, ".parquet"))
@@ -155,28 +160,42 @@ class RayStages:
         self._once(stage, work, lambda: [output])
         return self._storage.path(output)
 
-    def evaluate(self, iteration: int, student: str) -> float:
-        """Greedy rollouts, free and forced, on the held-out split and the test sets; the held-out free accuracy."""
-        folder, stage = names.evaluation_rollouts(iteration), f"evaluation_{iteration:02d}"
+    def evaluate(self, iteration: int, student: str) -> Measured:
+        """Greedy rollouts, free and forced, on the held-out split, and on test sets that do not wait for the end."""
+        every = self._config.evaluation.test_sets == "every_iteration"
+        sets = (VALIDATION, *(self._test_sets if every else ()))
+        record = self._evaluate_on(sets, iteration, student, f"evaluation_{iteration:02d}", "evaluation")
+        held_out = record.metrics[VALIDATION]
+        return Measured(accuracy=held_out["free"], histogram=held_out["strategy_histogram"])
+
+    def finish(self, decision: Decision) -> None:
+        """Evaluate iteration 0 and the best one on test sets that waited for the end."""
+        if self._test_sets and self._config.evaluation.test_sets == "end":
+            for iteration in sorted({0, decision.best_iteration}):
+                student = self._storage.path(names.student(iteration))
+                self._evaluate_on(self._test_sets, iteration, student, f"tests_{iteration:02d}", "test sets")
+
+    def _evaluate_on(self, sets: Sequence[str], iteration: int, student: str, stage: str, title: str) -> StageRecord:
+        folder, output = names.evaluation_rollouts(iteration), names.evaluation(iteration)
 
         def work() -> dict[str, Any]:
             label = student.rpartition("/")[2]
             task = self._task(Role.STUDENT, iteration, label, student, evaluation_plan(self._config))
-            problems = {name: self._problems(name) for name in (VALIDATION, *self._test_sets)}
+            problems = {name: self._problems(name) for name in sets}
             unique = {row["problem_id"]: row for rows in problems.values() for row in rows}
-            self._sample(
-                task,
-                [_request(row, s) for s in (FREE, *self._config.strategies) for row in unique.values()],
-                folder,
-                stage,
-                f"iteration {iteration} · evaluation",
-            )
-            metrics = self._evaluation_metrics(folder, problems)
-            self._storage.write_json(names.evaluation(iteration), metrics)
+            requests = [_request(row, s) for s in (FREE, *self._config.strategies) for row in unique.values()]
+            self._sample(task, requests, folder, stage, f"iteration {iteration} · {title}")
+            ids = {name: [row["problem_id"] for row in rows] for name, rows in problems.items()}
+            metrics = evaluation_metrics(self._storage, iteration, ids, self._config.strategies)
+            before = self._storage.read_json(output) if self._storage.exists(output) else {}
+            self._storage.write_json(output, before | metrics)
             return metrics
 
-        record = self._once(stage, work, lambda: [names.evaluation(iteration)])
-        return record.metrics[VALIDATION]["free"]
+        return self._once(stage, work, lambda: [output])
+
+    def spent(self) -> Spent:
+        """What the stages so far have cost in this run; those of a run that it branched from are not its own."""
+        return spent((record for record in self._passed if record.stage not in self._branched), self._config)
 
     def record(self, iteration: int, decision: Decision) -> None:
         """Commit what was decided."""
@@ -189,9 +208,11 @@ class RayStages:
     def _once(self, stage: str, work: Callable[[], dict[str, Any]], outputs: Callable[[], list[str]]) -> StageRecord:
         """The stage's committed record; runs the stage first if there is none."""
         self._position += 1
-        record = self._ledger.read(stage)
-        if record is not None:
-            return record
+        record = self._ledger.read(stage) or self._run(stage, work, outputs)
+        self._passed.append(record)
+        return record
+
+    def _run(self, stage: str, work: Callable[[], dict[str, Any]], outputs: Callable[[], list[str]]) -> StageRecord:
         started = time.monotonic()
         metrics = work()
         record = StageRecord(
@@ -244,29 +265,8 @@ class RayStages:
         return self._storage.read_parquet(parts, columns).to_pylist() if parts else []
 
     def _sampling_metrics(self, folder: str, stage: str) -> dict[str, Any]:
-        """Counts of a sampling stage, from what it stored."""
-        columns = ["problem_id", "strategy", "verdict", "num_tokens", "engine"]
-        rollouts = self._rollouts(folder, columns)
-        solved = {(r["problem_id"], r["strategy"]) for r in rollouts if r["verdict"] == Verdict.CORRECT}
-        verdicts = {v.value: sum(r["verdict"] == v for r in rollouts) for v in Verdict}
-        return {
-            "engine": rollouts[0]["engine"] if rollouts else "",
-            "requests": len({(r["problem_id"], r["strategy"]) for r in rollouts}),
-            "samples": len(rollouts),
-            "accepted": len(solved),
-            "accepted_by_strategy": {n: sum(s == n for _, s in solved) for n in self._config.strategies},
-            "verdicts": verdicts,
-            "generated_tokens": sum(r["num_tokens"] for r in rollouts),
-            "quarantined": self._generating.num_quarantined(stage),
-        }
-
-    def _evaluation_metrics(self, folder: str, problems: dict[str, list[Row]]) -> dict[str, Any]:
-        columns = ["problem_id", "requested", "strategy", "verdict"]
-        outcomes = [Outcome(**(row | {"verdict": Verdict(row["verdict"])})) for row in self._rollouts(folder, columns)]
-        return {
-            name: asdict(evaluate_dataset([row["problem_id"] for row in rows], outcomes, self._config.strategies))
-            for name, rows in problems.items()
-        }
+        counts = sampling_metrics(self._storage, folder, self._config.strategies)
+        return counts | {"quarantined": self._generating.num_quarantined(stage)}
 
     def _unsolved(self, folder: str) -> str:
         columns = ["strategy", "completion", "verdict", "reason"]
