@@ -71,6 +71,8 @@ def _row(key: str, found: Schema, definitions: Schema, *, required: bool, is_sec
 
 def _type(schema: Schema, definitions: Schema) -> str:
     """A type in words."""
+    if "$ref" in schema and "properties" in _resolved(schema, definitions):
+        return "section"
     schema = _resolved(schema, definitions)
     if "anyOf" in schema:
         return " or ".join(_type(one, definitions) for one in schema["anyOf"])
@@ -78,6 +80,8 @@ def _type(schema: Schema, definitions: Schema) -> str:
         return f"one of {', '.join(f'`{value}`' for value in schema['enum'])}"
     if "const" in schema:
         return f"`{schema['const']}`"
+    if "prefixItems" in schema:
+        return f"[{', '.join(_type(one, definitions) for one in schema['prefixItems'])}]"
     if schema["type"] == "array":
         return f"list of {_plural(_type(schema['items'], definitions))}"
     if schema["type"] == "object" and "properties" not in schema:

@@ -18,6 +18,7 @@ from siked_ray.core.strategy import AnswerKind, Demonstration, Strategy
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegative = Annotated[float, Field(ge=0)]
+Budget = Annotated[float, Field(gt=0)]
 
 
 class Settings(BaseModel):
@@ -89,7 +90,7 @@ class EngineSettings(Settings):
 
 
 class EndpointSettings(Settings):
-    """A server with OpenAI's interface, and what it charges."""
+    """The server of source `openai`, and what it charges. Any with OpenAI's interface, vLLM's own included."""
 
     base_url: str = Field(default="https://api.openai.com/v1", description="Address of the server, with its `/v1`.")
     api: Literal["chat", "completions"] = Field(
@@ -113,7 +114,7 @@ class TeacherSource(Settings):
     )
     path: str | None = Field(default=None, description="Rationales, or GSM8K's file (default: `data.train`).")
     socratic_path: str | None = Field(default=None, description="GSM8K's sub-question file: `l2m` rationales.")
-    endpoint: EndpointSettings = Field(default=EndpointSettings(), description="The server of source `openai`.")
+    endpoint: EndpointSettings = EndpointSettings()
     engine: EngineSettings | None = Field(
         default=None, description="Engines of source `vllm` where they differ from the student's (`engine`)."
     )
@@ -195,6 +196,21 @@ class IterationSettings(Settings):
     patience: PositiveInt = Field(default=1, description="Iterations in a row without a gain before the loop stops.")
     min_gain: Fraction = Field(default=0.005, description="Rise of the held-out free accuracy that counts as a gain.")
     start: Literal["previous", "base"] = Field(default="previous", description="Weights an iteration starts from.")
+    generator: Literal["self_forced", "self_free"] = Field(
+        default="self_forced",
+        description="The student samples every problem with each strategy's tag forced, or with its own choice of tag.",
+    )
+    max_drop: Fraction = Field(
+        default=0.1, description="Collapse guard: a larger fall of the held-out free accuracy goes back to the best."
+    )
+    max_share: Fraction = Field(
+        default=0.98, description="Collapse guard: a larger share of one strategy's choices, without a gain, does too."
+    )
+    max_hours: Budget | None = Field(default=None, description="No further iteration after this wall time of stages.")
+    max_gpu_hours: Budget | None = Field(default=None, description="No further iteration after so many GPU-hours.")
+    max_tokens: Budget | None = Field(
+        default=None, description="No further iteration after so many tokens, sampled for training and trained on."
+    )
 
 
 class LoraSettings(Settings):
@@ -231,9 +247,13 @@ class TrainingSettings(Settings):
 
 
 class EvaluationSettings(Settings):
-    """Greedy evaluation (T = 0) of the student, free and forced."""
+    """Greedy evaluation (T = 0) of the student, free and forced, on the held-out split after every iteration."""
 
     max_new_tokens: PositiveInt = Field(default=1024, description="Tokens per completion; longer ones never count.")
+    test_sets: Literal["every_iteration", "end"] = Field(
+        default="every_iteration",
+        description="`end`: iteration 0 and the best one alone, after the loop.",
+    )
 
 
 class ClusterSettings(Settings):
@@ -320,6 +340,10 @@ class Config(Settings):
     data: DataSettings
     teacher: TeacherSettings
     student: StudentSettings
+    start_from: str | None = Field(
+        default=None,
+        description="`RUN:N` goes on after iteration N of another run; `RUN:teacher` takes its teacher's rollouts.",
+    )
     strategies: Annotated[list[str], Field(min_length=1)] = Field(
         default=["cot", "l2m", "pot"], description="Strategies in use; each has an entry in prompts.strategies."
     )

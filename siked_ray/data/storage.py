@@ -136,6 +136,23 @@ class Storage:
             [path for _, path in located], schema=schema, filesystem=filesystem, format="parquet"
         )
 
+    def link(self, origin: "Storage", name: str) -> None:
+        """The file of that name in another storage, here too: a hard link where there can be one, else a copy."""
+        from pyarrow.fs import copy_files
+
+        filesystem, path = self._locate(name)
+        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+        if self.is_local and origin.is_local:
+            beside = f"{path.rpartition('/')[0]}/.{uuid.uuid4().hex}"
+            try:
+                os.link(origin.path(name), beside)
+            except OSError:
+                shutil.copy2(origin.path(name), beside)
+            os.replace(beside, path)
+        else:
+            other, source = origin._locate(name)
+            copy_files(source, path, source_filesystem=other, destination_filesystem=filesystem)
+
     def upload_folder(self, source: Path, folder: str) -> None:
         """Copy a local folder; on local storage the folder appears whole, replacing one of that name."""
         from pyarrow.fs import LocalFileSystem, copy_files
@@ -152,11 +169,9 @@ class Storage:
             shutil.rmtree(target)
         beside.rename(target)
 
-    def delete_files(self, folder: str, suffix: str) -> None:
-        """Remove the files directly in a folder; nothing happens without the folder."""
-        for name in self.files(folder, suffix):
-            filesystem, path = self._locate(name)
-            filesystem.delete_file(path)
+    def delete_file(self, name: str) -> None:
+        filesystem, path = self._locate(name)
+        filesystem.delete_file(path)
 
     def delete_folder(self, folder: str) -> None:
         """Remove a folder with all that is in it; nothing happens without the folder."""

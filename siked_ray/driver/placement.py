@@ -6,11 +6,13 @@ from functools import partial
 from siked_ray.config import Config
 from siked_ray.core.mixture import MixtureRules
 from siked_ray.core.prompts import PromptTemplates
+from siked_ray.core.stopping import Spent, StoppingRules
 from siked_ray.driver.demand import CLIENT, STUDENT, Bundle, engines_demand, is_server, missing, total, training_demand
 from siked_ray.generation.openai_engine import EndpointOptions, OpenAIEngine
 from siked_ray.generation.pool import EngineSpec, PoolSize
 from siked_ray.generation.task import SamplingPlan, greedy_plan
 from siked_ray.generation.vllm_engine import EngineOptions, VllmEngine
+from siked_ray.loop import LoopRules
 from siked_ray.settings import EngineSettings, TeacherSource
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.trainer import WorkerGroup
@@ -112,6 +114,20 @@ def mixture_rules(config: Config) -> MixtureRules:
         alphas=tuple(mixture.alphas),
         kl_bound=mixture.kl_bound,
     )
+
+
+def loop_rules(config: Config) -> LoopRules:
+    iterations = config.iterations
+    budget = Spent(hours=iterations.max_hours, gpu_hours=iterations.max_gpu_hours, tokens=iterations.max_tokens)
+    stopping = StoppingRules(
+        max_iterations=iterations.max,
+        patience=iterations.patience,
+        min_gain=iterations.min_gain,
+        max_drop=iterations.max_drop,
+        max_share=iterations.max_share,
+        budget=budget,
+    )
+    return LoopRules(stopping=stopping, start=iterations.start)
 
 
 def training_plan(config: Config, seed: int) -> TrainingPlan:

@@ -8,6 +8,7 @@ from siked_ray.core.problem import Problem, Split
 from siked_ray.data import run_directory as names
 from siked_ray.data.problems import Exclusion, ProblemSet, load_problems, split_problems
 from siked_ray.data.storage import Storage
+from siked_ray.driver.branching import find_branch, stored_splits
 from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.existing import read_rationales
 from siked_ray.driver.models import ModelFacts, inspect_model, longest_prompt_tokens
@@ -63,7 +64,7 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
         return Checked(
             train=(), validation=(), tests={}, excluded=(), models=models, max_model_len=unknown, notes=[str(error)]
         )
-    train, validation = split_problems(problems, validation_fraction=config.data.validation_fraction, seed=config.seed)
+    train, validation = _split(problems, config)
     if not train or not validation:
         raise DataError(
             f"{config.data.train} gives {len(train)} training and {len(validation)} held-out problems; both are "
@@ -105,6 +106,17 @@ def _served_model(name: str, endpoint: EndpointOptions, offline_is_fine: bool) -
         raise ModelError(problem)
     note = f"behind {endpoint.base_url}" + (f", which is not there yet: {problem}" if problem else "")
     return ModelFacts(name=name, known=False, note=note)
+
+
+def _split(problems: ProblemSet, config: Config) -> tuple[Sequence[Problem], Sequence[Problem]]:
+    """Training and held-out problems; those of the run that this one branches from, whatever the seed."""
+    own = Storage(config.run_dir)
+    if config.start_from and own.exists(names.CONFIG):
+        return stored_splits(own)
+    branch = find_branch(config)
+    if branch is not None:
+        return stored_splits(branch.origin)
+    return split_problems(problems, validation_fraction=config.data.validation_fraction, seed=config.seed)
 
 
 def _load(name: str, config: Config) -> ProblemSet:

@@ -21,13 +21,13 @@ from siked_ray.driver.bootstrap import resolve_models
 from siked_ray.driver.failures import as_siked_error
 from siked_ray.driver.generating import Generating
 from siked_ray.driver.inputs import RunInputs
-from siked_ray.driver.placement import engine_spec, fit_side_by_side, pool_size
+from siked_ray.driver.placement import engine_spec, fit_side_by_side, loop_rules, pool_size
 from siked_ray.driver.sign_of_life import SignOfLife
 from siked_ray.driver.stages import RayStages
 from siked_ray.driver.waiting import StagePlacement, release_nodes
 from siked_ray.errors import SikedError
 from siked_ray.logs import redirect_output
-from siked_ray.loop import LoopRules, run_loop
+from siked_ray.loop import run_loop
 from siked_ray.report.html import render
 from siked_ray.report.metrics import metrics_lines
 from siked_ray.report.summary import build_summary
@@ -109,16 +109,9 @@ class Driver:
         return None
 
     def _run_loop(self) -> None:
-        iterations = self.config.iterations
-        rules = LoopRules(
-            max_iterations=iterations.max,
-            patience=iterations.patience,
-            min_gain=iterations.min_gain,
-            start=iterations.start,
-        )
         stages = self._make_stages(self)
         try:
-            run_loop(stages, rules)
+            run_loop(stages, loop_rules(self.config))
         finally:
             stages.close()
 

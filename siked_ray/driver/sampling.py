@@ -9,11 +9,11 @@ from siked_ray.core.problem import Problem, Split
 from siked_ray.core.rollout import FREE
 from siked_ray.data import run_directory as names
 from siked_ray.data.storage import Storage
+from siked_ray.driver.counting import cost_of_servers, sampling_metrics
 from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.existing import write_existing
 from siked_ray.driver.generating import Generating, SamplingReport
 from siked_ray.driver.placement import evaluation_plan, prompt_templates, sampling_plan
-from siked_ray.generation.counts import count_rollouts, num_tokens_of
 from siked_ray.generation.durable import compact, num_quarantined
 from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
 from siked_ray.settings import TeacherPart
@@ -41,24 +41,26 @@ class Sampling:
         for part in self._config.teacher_parts():
             report += self._sample_part(part, sink) if part.source.is_sampled else self._verify_part(part, sink)
         self._generating.close()
-        return self._metrics(sink, report) | {"cost": self._cost(sink)}
+        metrics = self._metrics(sink, report)
+        files = self._storage.files(sink.folder, ".parquet")
+        return metrics | {"cost": cost_of_servers(self._storage, files, self._config)}
 
     def student(self, student: str, iteration: int, stage: str) -> dict[str, Any]:
-        """Sample the student on the training problems with its tag forced."""
+        """Sample the student on the training problems, with each tag forced or with none."""
         sink = RowSink(storage=self._storage, folder=names.student_rollouts(iteration), stage=stage)
         label = student.rpartition("/")[2]
         task = self.task(Role.STUDENT, iteration, label, student, sampling_plan(self._config))
         title = f"iteration {iteration} · student samples"
-        report = self._sample(STUDENT, task, [self._train], self._config.strategies, sink, title)
+        strategies = [FREE] if self._config.iterations.generator == "self_free" else self._config.strategies
+        report = self._sample(STUDENT, task, [self._train], strategies, sink, title)
         return self._metrics(sink, report)
 
-    def evaluation(self, student: str, iteration: int, stage: str, problem_sets: Sequence[str]) -> None:
+    def evaluation(self, student: str, iteration: int, stage: str, problem_sets: Sequence[str], title: str) -> None:
         """Greedy rollouts, free and forced, on sets of problems."""
         sink = RowSink(storage=self._storage, folder=names.evaluation_rollouts(iteration), stage=stage)
         label = student.rpartition("/")[2]
         task = self.task(Role.STUDENT, iteration, label, student, evaluation_plan(self._config))
         tables = [names.problems(name) for name in problem_sets]
-        title = f"iteration {iteration} · evaluation"
         self._sample(STUDENT, task, tables, (FREE, *self._config.strategies), sink, title)
         compact(sink)
 
@@ -102,17 +104,5 @@ class Sampling:
         )
 
     def _metrics(self, sink: RowSink, report: SamplingReport) -> dict[str, Any]:
-        counts = count_rollouts(self._storage, compact(sink), self._config.strategies)
+        counts = sampling_metrics(self._storage, compact(sink), self._config.strategies)
         return counts | {"quarantined": num_quarantined(self._storage, sink.stage)} | asdict(report)
-
-    def _cost(self, sink: RowSink) -> float:
-        """What servers charge for the rollouts that are kept in the run, in the currency of the prices."""
-        cost = 0.0
-        for part in self._config.teacher_parts():
-            if part.source.source == "openai":
-                endpoint = part.source.endpoint
-                parts = self._storage.files(sink.folder, ".parquet")
-                prompt, generated = num_tokens_of(self._storage, parts, part.key)
-                cost += prompt * endpoint.price_per_million_prompt_tokens / 1e6
-                cost += generated * endpoint.price_per_million_generated_tokens / 1e6
-        return cost

@@ -8,17 +8,18 @@ from typing import Any
 from siked_ray.config import Config
 from siked_ray.core.ids import content_hash
 from siked_ray.core.problem import Split
-from siked_ray.core.stopping import Decision
-from siked_ray.core.verdict import Verdict
+from siked_ray.core.stopping import Decision, Measured, Spent
 from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger, StageRecord
 from siked_ray.data.storage import Storage
+from siked_ray.driver.branching import branched_stages
+from siked_ray.driver.counting import spent
+from siked_ray.driver.evaluating import evaluation_metrics
 from siked_ray.driver.generating import Generating
 from siked_ray.driver.mixing import decide_mixture, kept_rows
 from siked_ray.driver.placement import mixture_rules, prompt_templates, training_plan, worker_group
 from siked_ray.driver.sampling import Sampling
 from siked_ray.errors import UserError
-from siked_ray.evaluation.metrics import Outcome, evaluate_dataset
 from siked_ray.generation.durable import discard_pending
 from siked_ray.generation.task import Row
 from siked_ray.training.trainer import fine_tune
@@ -60,6 +61,8 @@ class RayStages:
         self._on_commit = on_commit
         self._templates = prompt_templates(config)
         self._position = 0
+        self._passed: list[StageRecord] = []
+        self._branched = branched_stages(self._ledger)
 
     def sample_teacher(self) -> str:
         """Sample the teacher, or verify the rationales that exist; returns the folder of the rollouts."""
@@ -74,7 +77,7 @@ class RayStages:
         return self._base_model
 
     def sample_student(self, student: str, iteration: int) -> str:
-        """Sample the student on the training problems with its tag forced; returns the folder of the rollouts."""
+        """Sample the student on the training problems, tags forced or free; returns the folder of the rollouts."""
         folder, stage = names.student_rollouts(iteration), f"rollouts_{iteration:02d}"
         self._once_sampled(stage, lambda: self._sampling.student(student, iteration, stage), folder)
         return folder
@@ -135,20 +138,42 @@ class RayStages:
         self._once(stage, work, lambda: [output])
         return self._storage.path(output)
 
-    def evaluate(self, iteration: int, student: str) -> float:
-        """Greedy rollouts, free and forced, on the held-out split and the test sets; the held-out free accuracy."""
-        folder, stage = names.evaluation_rollouts(iteration), f"evaluation_{iteration:02d}"
+    def evaluate(self, iteration: int, student: str) -> Measured:
+        """Greedy rollouts, free and forced, on the held-out split, and on test sets that do not wait for the end."""
+        every = self._config.evaluation.test_sets == "every_iteration"
+        sets = (VALIDATION, *(self._test_sets if every else ()))
+        record = self._evaluate_on(sets, iteration, student, f"evaluation_{iteration:02d}", "evaluation")
+        held_out = record.metrics[VALIDATION]
+        return Measured(accuracy=held_out["free"], histogram=held_out["strategy_histogram"])
+
+    def finish(self, decision: Decision) -> None:
+        """Evaluate iteration 0 and the best one on test sets that waited for the end."""
+        if self._test_sets and self._config.evaluation.test_sets == "end":
+            for iteration in sorted({0, decision.best_iteration}):
+                student = self._storage.path(names.student(iteration))
+                self._evaluate_on(self._test_sets, iteration, student, f"tests_{iteration:02d}", "test sets")
+
+    def _evaluate_on(self, sets: Sequence[str], iteration: int, student: str, stage: str, title: str) -> StageRecord:
+        folder, output = names.evaluation_rollouts(iteration), names.evaluation(iteration)
 
         def work() -> dict[str, Any]:
-            problem_sets = (VALIDATION, *self._test_sets)
-            self._sampling.evaluation(student, iteration, stage, problem_sets)
-            metrics = self._evaluation_metrics(folder, problem_sets)
-            self._storage.write_json(names.evaluation(iteration), metrics)
+            self._sampling.evaluation(student, iteration, stage, sets, f"iteration {iteration} · {title}")
+            ids = {
+                name: self._storage.read_parquet(names.problems(name), ["problem_id"])["problem_id"].to_pylist()
+                for name in sets
+            }
+            metrics = evaluation_metrics(self._storage, iteration, ids, self._config.strategies)
+            before = self._storage.read_json(output) if self._storage.exists(output) else {}
+            self._storage.write_json(output, before | metrics)
             return metrics
 
-        record = self._once(stage, work, lambda: [names.evaluation(iteration)])
+        record = self._once(stage, work, lambda: [output])
         discard_pending(self._storage, folder)
-        return record.metrics[VALIDATION]["free"]
+        return record
+
+    def spent(self) -> Spent:
+        """What the stages so far have cost in this run; those of a run that it branched from are not its own."""
+        return spent((record for record in self._passed if record.stage not in self._branched), self._config)
 
     def record(self, iteration: int, decision: Decision) -> None:
         """Commit what was decided."""
@@ -166,9 +191,11 @@ class RayStages:
     def _once(self, stage: str, work: Callable[[], dict[str, Any]], outputs: Callable[[], list[str]]) -> StageRecord:
         """The stage's committed record; runs the stage first if there is none."""
         self._position += 1
-        record = self._ledger.read(stage)
-        if record is not None:
-            return record
+        record = self._ledger.read(stage) or self._run(stage, work, outputs)
+        self._passed.append(record)
+        return record
+
+    def _run(self, stage: str, work: Callable[[], dict[str, Any]], outputs: Callable[[], list[str]]) -> StageRecord:
         self._on_begin(stage)
         started = time.monotonic()
         metrics = work()
@@ -186,18 +213,6 @@ class RayStages:
     def _rollouts(self, folder: str, columns: list[str]) -> list[Row]:
         parts = self._storage.files(folder, ".parquet")
         return self._storage.read_parquet(parts, columns).to_pylist() if parts else []
-
-    def _evaluation_metrics(self, folder: str, problem_sets: Sequence[str]) -> dict[str, Any]:
-        columns = ["problem_id", "requested", "strategy", "verdict"]
-        outcomes = [Outcome(**(row | {"verdict": Verdict(row["verdict"])})) for row in self._rollouts(folder, columns)]
-        ids = {
-            name: self._storage.read_parquet(names.problems(name), ["problem_id"])["problem_id"].to_pylist()
-            for name in problem_sets
-        }
-        return {
-            name: asdict(evaluate_dataset(problem_ids, outcomes, self._config.strategies))
-            for name, problem_ids in ids.items()
-        }
 
     def _unsolved(self, folder: str) -> str:
         columns = ["strategy", "completion", "verdict", "reason"]

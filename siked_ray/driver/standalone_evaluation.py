@@ -62,7 +62,7 @@ def evaluate_model(
             )
             sampling = Sampling(config, storage, generating, board, teacher_models={})
             try:
-                sampling.evaluation(model, 0, "evaluation", ["evaluation"])
+                sampling.evaluation(model, 0, "evaluation", ["evaluation"], f"evaluation on {data}")
             finally:
                 generating.close()
         columns = ["problem_id", "requested", "strategy", "verdict"]

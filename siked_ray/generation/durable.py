@@ -123,11 +123,13 @@ def compact(sink: RowSink) -> list[str]:
 
     The pending parts stay until `discard_pending`: they are the truth until the stage is committed.
     """
-    storage = sink.storage
-    storage.delete_files(sink.folder, ".parquet")
+    storage, prefix = sink.storage, f"{sink.folder}/{sink.stage}-"
+    for left_over in storage.files(sink.folder, ".parquet"):
+        if left_over.startswith(prefix):
+            storage.delete_file(left_over)
     names = []
     for index, rows in enumerate(_large_tables(_unique_rows(sink))):
-        names.append(f"{sink.folder}/part-{index:05d}.parquet")
+        names.append(f"{prefix}{index:05d}.parquet")
         ordered = rows.sort_by([(key, "ascending") for key in ("problem_id", "requested", "sample_index")])
         storage.write_parquet(names[-1], ordered)
     return names

@@ -126,11 +126,13 @@ def test_a_stage_that_was_killed_between_compaction_and_commit_is_compacted_agai
     writer.add(sampled("p"))
     writer.close()
     once = sink.storage.read_parquet(compact(sink))
-    sink.storage.write_parquet("rollouts/iteration_01/part-00001.parquet", once)  # of a longer earlier attempt
+    sink.storage.write_parquet("rollouts/iteration_01/rollouts_01-00001.parquet", once)  # of a longer earlier attempt
     assert finished_rows(sink) == {("p", "cot")}
-    assert compact(sink) == ["rollouts/iteration_01/part-00000.parquet"]
-    assert sink.storage.files("rollouts/iteration_01", ".parquet") == ["rollouts/iteration_01/part-00000.parquet"]
+    assert compact(sink) == ["rollouts/iteration_01/rollouts_01-00000.parquet"]
+    assert sink.storage.files("rollouts/iteration_01", ".parquet") == [
+        "rollouts/iteration_01/rollouts_01-00000.parquet"
+    ]
     discard_pending(sink.storage, sink.folder)
     discard_pending(sink.storage, sink.folder)
     assert finished_rows(sink) == set()
-    assert sink.storage.read_parquet("rollouts/iteration_01/part-00000.parquet") == once
+    assert sink.storage.read_parquet("rollouts/iteration_01/rollouts_01-00000.parquet") == once
