@@ -61,7 +61,9 @@ def _resolved(schema: Schema, definitions: Schema) -> Schema:
 
 
 def _row(key: str, found: Schema, definitions: Schema, *, required: bool, is_section: bool) -> str:
-    if is_section:
+    if is_section and "default" in found:
+        type_, default = "sections by name, see below", f"`{json.dumps(found['default'])}`"
+    elif is_section:
         type_, default = _PROMPTS_ROW
     else:
         type_ = _type(found, definitions)
