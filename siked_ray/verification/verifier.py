@@ -1,6 +1,7 @@
 """The verifier: a completion and a gold in, a judgement out; it never raises for what a completion says."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from siked_ray.core.strategy import AnswerKind, Strategy, split_tag
@@ -8,6 +9,8 @@ from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.errors import ConfigError, VerificationError
 from siked_ray.verification.equivalence import (
     Comparison,
+    Layer,
+    choice_of,
     compare_symbolically,
     compare_without_symbols,
 )
@@ -77,6 +80,9 @@ class Verifier:
         extraction = extract_answer(completion, strategy.answer_markers or DEFAULT_MARKERS, truncated=truncated)
         if extraction.answer is None:
             return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=extraction.rule)
+        if extraction.choice and (gold := choice_of(answer)):
+            comparison = Comparison(equal=extraction.choice == gold, layer=Layer.EXACT)
+            return _text_judgement(replace(extraction, answer=extraction.choice), comparison, answer)
         comparison = self._compare(extraction.answer, answer)
         if not comparison.equal and extraction.region:
             whole = compare_without_symbols(extraction.region, answer)
