@@ -28,8 +28,9 @@ class Verifier:
     """Judges completions; one for a process, shared by its threads. Closing it ends its worker processes.
 
     `program_timeout_s` and `program_memory_mb` bound one program, `symbolic_timeout_s` one symbolic
-    comparison; `num_workers` is how many programs (and how many sympy tasks) run at once. Processes start
-    when first needed. Time in the second tier and in symbolic comparisons is processor time.
+    comparison; `num_workers` is how many programs (and how many sympy tasks) run at once: with two, one that
+    loops to its deadline delays no other. Processes start when first needed. Time in the second tier and in
+    symbolic comparisons is processor time.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Verifier:
         program_timeout_s: float = 1.0,
         program_memory_mb: int = 64,
         symbolic_timeout_s: float = 5.0,
-        num_workers: int = 1,
+        num_workers: int = 2,
     ) -> None:
         _require_positive(
             program_timeout_s=program_timeout_s,
