@@ -22,6 +22,7 @@ FLOAT_TOLERANCE = Fraction(1, 10**9)
 MIN_ROUNDED_DECIMALS = 2
 _MAX_SYMBOLIC_CHARS = 300
 _CHOICE_GOLD = re.compile(r"([A-J])[.):]?|\(([A-J])\)", re.IGNORECASE)
+_OPTION_LETTER = re.compile(r"[A-J]")
 _OPENING, _CLOSING = " \"'`*", " \"'`*.,!?;:"
 
 
@@ -67,6 +68,8 @@ def compare_without_symbols(predicted: str, gold: str) -> Comparison | None:
     left, right = read_value(predicted), read_value(gold)
     if left is not None and right is not None:
         return Comparison(equal=same_value(left, right), layer=Layer.NUMERIC)
+    if (left is None) != (right is None) and _OPTION_LETTER.fullmatch(predicted if left is None else gold):
+        return Comparison(equal=False, layer=Layer.EXACT)  # an option's letter is no number
     if (
         is_symbolic(predicted, left)
         and is_symbolic(gold, right)
