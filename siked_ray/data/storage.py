@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from siked_ray.core.credentials import redacted
 from siked_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ class Storage:
 
     def __init__(self, root: str) -> None:
         self.root = root if _is_remote(root) else os.path.abspath(os.path.expanduser(root.removeprefix("file://")))
+        self._opened: tuple[Any, str] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Connections and credentials stay where they are: each process opens its own."""
+        return {"root": self.root, "_opened": None}
 
     @property
     def is_local(self) -> bool:
@@ -34,10 +40,14 @@ class Storage:
         return f"{self.root.rstrip('/')}/{name}"
 
     def exists(self, name: str) -> bool:
+        """Raises DataError when the store does not answer, or does not let us in."""
         from pyarrow.fs import FileType
 
         filesystem, path = self._locate(name)
-        return filesystem.get_file_info(path).type != FileType.NotFound
+        try:
+            return filesystem.get_file_info(path).type != FileType.NotFound
+        except OSError as error:
+            raise DataError(f"{self.root} cannot be read: {redacted(' '.join(str(error).split()))[:300]}") from None
 
     def files(self, folder: str, suffix: str = "") -> list[str]:
         """Names (relative to the root) of the files directly in a folder, sorted; empty without the folder."""
@@ -50,7 +60,8 @@ class Storage:
 
     def write_bytes(self, name: str, content: bytes) -> None:
         filesystem, path = self._locate(name)
-        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+        if self.is_local:
+            filesystem.create_dir(path.rpartition("/")[0], recursive=True)
         target = f"{path.rpartition('/')[0]}/.{uuid.uuid4().hex}" if self.is_local else path
         with filesystem.open_output_stream(target) as stream:
             stream.write(content)
@@ -111,10 +122,23 @@ class Storage:
         beside.rename(target)
 
     def _locate(self, name: str) -> tuple[Any, str]:
-        from pyarrow.fs import FileSystem
+        if self._opened is None:
+            self._opened = _open(self.root)
+        filesystem, root = self._opened
+        return filesystem, f"{root}/{name}"
 
-        filesystem, path = FileSystem.from_uri(self.path(name))
-        return filesystem, path
+
+def _open(root: str) -> tuple[Any, str]:
+    """File system and the root's path on it; credentials and endpoints come from the environment."""
+    from pyarrow.fs import FileSystem
+
+    # Small files go to S3 in one request instead of three.
+    query = "?allow_delayed_open=true" if root.startswith("s3://") else ""
+    try:
+        filesystem, path = FileSystem.from_uri(root.rstrip("/") + query if query else root)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{root} cannot be opened: {redacted(' '.join(str(error).split()))[:300]}") from None
+    return filesystem, path.rstrip("/")
 
 
 def _is_remote(root: str) -> bool:

@@ -13,12 +13,14 @@ from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.run import Driver
 from siked_ray.driver.stages import RayStages
+from siked_ray.driver.waiting import StagePlacement
 
 _ROWS_PER_PART = 8
 _SKILL = {"teacher": 0.9, "iteration_00": 0.3, "iteration_01": 0.5, "iteration_02": 0.7}
 
 
 def make_stages(driver: Driver) -> RayStages:
+    placement = StagePlacement(driver.config, driver.board, keep_engines_while_training=True)
     return SlowStages(
         driver.config,
         driver.storage,
@@ -28,6 +30,7 @@ def make_stages(driver: Driver) -> RayStages:
         base_model="base",
         test_sets=list(driver.inputs.test_sets),
         log_dir=driver.log_dir,
+        on_begin=placement.before,
         on_commit=driver.on_commit,
     )
 
