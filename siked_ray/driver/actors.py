@@ -62,7 +62,6 @@ def end(actors: Sequence[Any]) -> None:
 
 def _detached(cls: type, name: str, node_id: str, **options: Any) -> Any:
     import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     remote: Any = ray.remote(cls)
     return remote.options(
@@ -71,7 +70,9 @@ def _detached(cls: type, name: str, node_id: str, **options: Any) -> Any:
         lifetime="detached",
         get_if_exists=True,
         num_cpus=0,
-        scheduling_strategy=NodeAffinitySchedulingStrategy(node_id=node_id, soft=True),
+        # Not a soft node affinity: Ray ignores it for an actor without resources (docs/log.md).
+        label_selector={"ray.io/node-id": node_id},
+        fallback_strategy=[{"label_selector": {}}],
         **options,
     )
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,15 +62,14 @@ class Nodes:
             self.add()
 
 
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
-    """A head without CPUs and two workers; processes find this checkout's package."""
+@contextmanager
+def started_cluster(num_workers: int) -> Iterator[Nodes]:
+    """A head without CPUs and workers; processes find this checkout's package, and RAY_ADDRESS names the cluster."""
     import ray
     from ray.cluster_utils import Cluster
 
-    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     environment = {
-        "PYTHONPATH": path,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_health_check_failure_threshold": "2",
@@ -80,11 +80,19 @@ def nodes() -> Iterator[Nodes]:
             patch.setenv(name, value)
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         made = Nodes(cluster=cluster, workers=[])
-        made.be(2)
-        patch.setenv("RAY_ADDRESS", cluster.address)
-        yield made
-        ray.shutdown()
-        cluster.shutdown()
+        try:
+            made.be(num_workers)
+            patch.setenv("RAY_ADDRESS", cluster.address)
+            yield made
+        finally:
+            ray.shutdown()
+            cluster.shutdown()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with started_cluster(2) as nodes:
+        yield nodes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,12 +132,12 @@ class FakeRun:
         return [one["mixture"]["sha256"] for one in self.read("summary.json")["iterations"]]
 
 
-def make_fake_run(folder: Path) -> FakeRun:
+def make_fake_run(folder: Path, num_problems: int = 40) -> FakeRun:
     """A folder with data, settings and a run directory."""
     folder.mkdir(parents=True)
     values = {
         "run_dir": str(folder / "run"),
-        "data": {"train": write_jsonl(folder / "sums.jsonl", additions(40))},
+        "data": {"train": write_jsonl(folder / "sums.jsonl", additions(num_problems))},
         "teacher": {"source": "annotations"},
         "student": {"model": "world:student"},
         "prompts": "world",

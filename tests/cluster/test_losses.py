@@ -18,7 +18,7 @@ def ended(process: subprocess.Popen[str]) -> int:
     return process.returncode
 
 
-def node_of_driver(nodes: Nodes, run: FakeRun) -> str:
+def node_of_driver(run: FakeRun) -> str:
     """Asked in a process of its own: this one stays unconnected."""
     code = (
         "import ray, sys; ray.init(namespace='siked', log_to_driver=False, logging_level='ERROR')\n"
@@ -34,25 +34,18 @@ def node(nodes: Nodes, node_id: str) -> Any:
     return next(one for one in nodes.workers if one.node_id == node_id)
 
 
-def test_a_run_finishes_without_the_process_that_submitted_it(nodes: Nodes, run: FakeRun, undisturbed: FakeRun) -> None:
-    process = run.submit()
-    run.wait_for(lambda: run.num_parts("rollouts/teacher") > 2)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert "rollouts_teacher" not in run.committed()
-    run.wait_for(run.finished)
-    assert run.mixtures() == undisturbed.mixtures()
-
-
-def test_the_same_command_joins_a_run_that_goes_on(nodes: Nodes, run: FakeRun, undisturbed: FakeRun) -> None:
+def test_a_run_goes_on_without_the_process_that_submitted_it_and_can_be_joined(
+    nodes: Nodes, run: FakeRun, undisturbed: FakeRun
+) -> None:
     first = run.submit()
     run.wait_for(lambda: run.num_parts("rollouts/teacher") > 2)
     first.send_signal(signal.SIGKILL)
     first.wait()
+    assert "rollouts_teacher" not in run.committed()
+    run.wait_for(lambda: "training_00" in run.committed())
     assert ended(run.submit()) == 0
     assert run.finished() and run.mixtures() == undisturbed.mixtures()
-    stages = run.stages_shown()
-    assert stages.count("teacher samples") == 1, "one driver, joined by the second command"
+    assert run.stages_shown().count("teacher samples") == 1, "one driver, joined by the second command"
 
 
 def test_worker_nodes_are_lost_and_one_is_added(nodes: Nodes, run: FakeRun, undisturbed: FakeRun) -> None:
@@ -73,11 +66,11 @@ def test_the_node_of_the_driver_is_lost(nodes: Nodes, run: FakeRun, undisturbed:
     nodes.be(3)
     process = run.submit(node_id=nodes.workers[0].node_id)
     run.wait_for(lambda: run.num_parts("rollouts/teacher") > 2)
-    first = node_of_driver(nodes, run)
+    first = node_of_driver(run)
     assert first == nodes.workers[0].node_id
     nodes.kill(node(nodes, first))
     run.wait_for(lambda: "mixture_00" in run.committed())
-    second = node_of_driver(nodes, run)
+    second = node_of_driver(run)
     assert second != first
     if any(one.node_id == second for one in nodes.workers):
         nodes.kill(node(nodes, second))

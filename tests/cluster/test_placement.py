@@ -17,8 +17,9 @@ def test_a_run_whose_stage_has_no_place_says_what_is_missing(nodes: Nodes, run: 
     process = run.submit("engine.gpus_per_engine=4", "cluster.placement_timeout_s=3")
     output, _ = process.communicate(timeout=120)
     assert process.returncode != 0
-    for words in ("1 engine(s) could not be placed within 3 s", "no node has 4 GPU (the most is 0)", "No autoscaler"):
+    for words in ("1 engine(s) could not be placed within 3 s", "no node has 4 GPU (the most is 0)", "The autoscaler says"):
         assert words in output
+    assert "'GPU': 4.0}: 1 from request_resources()" in output, "what Ray's own status says is demanded"
     assert run.read("summary.json")["status"] == "failed"
     assert "no node has 4 GPU" in run.read("progress.json")["note"]
 
@@ -45,7 +46,7 @@ class Board:
 def connected(nodes: Nodes) -> Any:
     import ray
 
-    ray.init(address=nodes.address, log_to_driver=False)
+    ray.init(address=nodes.cluster.address, log_to_driver=False)
     yield ray
     ray.shutdown()
 

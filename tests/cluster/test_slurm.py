@@ -16,13 +16,12 @@ from tests.cluster.conftest import ROOT
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(240)]
 SCRIPT = ROOT / "cluster" / "slurm.sbatch"
-#: Drops srun's own options; Ray's fixed ports may be taken on a machine that is shared.
+#: Drops srun's own options; the dashboard is of no use here.
 SRUN = """#!/usr/bin/env bash
 while [[ $1 == --* ]]; do shift; done
 [ "$1" = hostname ] && { echo 127.0.0.1; exit; }
-extra=(--dashboard-agent-listen-port=0)
-[[ " $* " == *" --head "* ]] && extra+=(--include-dashboard=false --ray-client-server-port=0)
-exec "$@" "${extra[@]}"
+[[ " $* " == *" --head "* ]] && exec "$@" --include-dashboard=false
+exec "$@"
 """
 SCONTROL = "#!/usr/bin/env bash\nprintf 'node1\\nnode2\\n'\n"
 #: In the place of `python -m siked_ray run …`: looks at the cluster, then does as its last argument says.
@@ -34,7 +33,8 @@ ray.init(log_to_driver=False, logging_level="ERROR")
 while len(ray.nodes()) < 2 and time.monotonic() < deadline:
     time.sleep(0.5)
 resources = ray.cluster_resources()
-print("ARGUMENTS", *sys.argv[1:], "NODES", len(ray.nodes()), "CPU", resources["CPU"], "GPU", resources["GPU"], flush=True)
+found = ("NODES", len(ray.nodes()), "CPU", resources["CPU"], "GPU", resources["GPU"])
+print("ARGUMENTS", *sys.argv[1:], *found, flush=True)
 if sys.argv[-1] == "wait":
     try:
         time.sleep(120)
