@@ -128,7 +128,7 @@ def main() -> None:
     )
     data = parser.parse_args().data
     text_rows, program_rows = texts(Path(data) if data else None), programs()
-    with Verifier(DEFAULT_ANSWER_FORMATS) as verifier:
+    with Verifier(DEFAULT_ANSWER_FORMATS, num_workers=1) as verifier:
         judge_all(verifier, "cot", text_rows), judge_all(verifier, "pot", program_rows), math_verify_all(text_rows[:20])
         text = in_turns(
             lambda: rate(lambda: judge_all(verifier, "cot", text_rows)),

@@ -61,7 +61,9 @@ def _resolved(schema: Schema, definitions: Schema) -> Schema:
 
 
 def _row(key: str, found: Schema, definitions: Schema, *, required: bool, is_section: bool) -> str:
-    if is_section:
+    if is_section and "default" in found:
+        type_, default = "sections by name, see below", f"`{json.dumps(found['default'])}`"
+    elif is_section:
         type_, default = _PROMPTS_ROW
     else:
         type_ = _type(found, definitions)
@@ -71,6 +73,8 @@ def _row(key: str, found: Schema, definitions: Schema, *, required: bool, is_sec
 
 def _type(schema: Schema, definitions: Schema) -> str:
     """A type in words."""
+    if "$ref" in schema and "properties" in _resolved(schema, definitions):
+        return "section"
     schema = _resolved(schema, definitions)
     if "anyOf" in schema:
         return " or ".join(_type(one, definitions) for one in schema["anyOf"])
@@ -78,6 +82,8 @@ def _type(schema: Schema, definitions: Schema) -> str:
         return f"one of {', '.join(f'`{value}`' for value in schema['enum'])}"
     if "const" in schema:
         return f"`{schema['const']}`"
+    if "prefixItems" in schema:
+        return f"[{', '.join(_type(one, definitions) for one in schema['prefixItems'])}]"
     if schema["type"] == "array":
         return f"list of {_plural(_type(schema['items'], definitions))}"
     if schema["type"] == "object" and "properties" not in schema:

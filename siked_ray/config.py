@@ -26,6 +26,7 @@ __all__ = [
     "dump_config",
     "load_config",
     "load_values",
+    "overridden",
     "read_resolved",
 ]
 
@@ -48,6 +49,14 @@ def load_values(values: dict[str, Any], *, base: Path, shown: str) -> Config:
         return Config.model_validate(values | {"prompts": prompts})
     except ValidationError as error:
         raise ConfigError(f"{shown}: " + "; ".join(_sentence(issue) for issue in error.errors())) from None
+
+
+def overridden(config: Config, overrides: Sequence[str]) -> Config:
+    """Resolved settings with `key.path=value` overrides; raises ConfigError as `load_config`."""
+    values = config.model_dump(mode="json")
+    for override in overrides:
+        _apply_override(values, override)
+    return load_values(values, base=Path(), shown="these settings")
 
 
 def read_resolved(text: str, shown: str) -> Config:

@@ -7,7 +7,7 @@ stages are references (paths, counts), never the data; what they hold is the bus
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
-from siked_ray.core.stopping import Decision, decide
+from siked_ray.core.stopping import Decision, Measured, Spent, StoppingRules, decide
 
 Rollouts = TypeVar("Rollouts")
 Mixture = TypeVar("Mixture")
@@ -24,7 +24,7 @@ class Stages(Protocol[Rollouts, Mixture, Student]):
         """The student before any distillation."""
 
     def sample_student(self, student: Student, iteration: int) -> Rollouts:
-        """K samples per (training problem, strategy) from the student, its tag forced, verified."""
+        """K samples per (training problem, strategy) from the student, or per problem with its own choice, verified."""
 
     def mix(self, iteration: int, teacher: Rollouts, student: Rollouts | None) -> Mixture:
         """Correct-only, first per (problem, strategy), then the mixture policy."""
@@ -32,20 +32,24 @@ class Stages(Protocol[Rollouts, Mixture, Student]):
     def train(self, iteration: int, start: Student, mixture: Mixture) -> Student:
         """Fine-tune `start` on the mixture; the result is a whole model with merged weights."""
 
-    def evaluate(self, iteration: int, student: Student) -> float:
-        """Evaluate greedily, free and forced, on all sets; returns the free accuracy on the held-out split."""
+    def evaluate(self, iteration: int, student: Student) -> Measured:
+        """Evaluate greedily, free and forced; returns what the free student did on the held-out split."""
+
+    def spent(self) -> Spent:
+        """What the stages so far have cost, as they were recorded when they ran."""
 
     def record(self, iteration: int, decision: Decision) -> None:
         """Write down what was decided after an iteration, and why."""
 
+    def finish(self, decision: Decision) -> None:
+        """What is done once, after the loop: evaluate on test sets that were kept for the end."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoopRules:
-    """Settings of the loop itself; `max_iterations` counts the self-guided ones after iteration 0."""
+    """Settings of the loop itself: the weights that an iteration starts from, and when it ends."""
 
-    max_iterations: int
-    patience: int
-    min_gain: float
+    stopping: StoppingRules
     start: Literal["previous", "base"] = "previous"
 
 
@@ -53,19 +57,23 @@ def run_loop(stages: Stages[Rollouts, Mixture, Student], rules: LoopRules) -> De
     """Distil the teacher (iteration 0), then let the student guide itself until it stops gaining."""
     teacher_rollouts = stages.sample_teacher()
     base = student = stages.base_student()
-    accuracies: list[float] = []
+    students: list[Student] = []
+    history: list[Measured] = []
 
-    for iteration in range(rules.max_iterations + 1):
+    for iteration in range(rules.stopping.max_iterations + 1):
         student_rollouts = stages.sample_student(student, iteration) if iteration > 0 else None
         mixture = stages.mix(iteration, teacher_rollouts, student_rollouts)
         start = student if rules.start == "previous" else base
         student = stages.train(iteration, start, mixture)
-        accuracies.append(stages.evaluate(iteration, student))
+        students.append(student)
+        history.append(stages.evaluate(iteration, student))
 
-        decision = decide(
-            accuracies, patience=rules.patience, min_gain=rules.min_gain, max_iterations=rules.max_iterations
-        )
+        decision = decide(history, stages.spent(), rules.stopping)
         stages.record(iteration, decision)
         if decision.stop:
             break
+        if decision.roll_back:
+            student = students[decision.best_iteration]
+
+    stages.finish(decision)
     return decision

@@ -6,7 +6,8 @@ takes plain values. `siked_ray.config` reads and writes them.
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -16,6 +17,8 @@ from siked_ray.core.strategy import AnswerKind, Demonstration, Strategy
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 PositiveInt = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+Budget = Annotated[float, Field(gt=0)]
 
 
 class Settings(BaseModel):
@@ -42,44 +45,109 @@ class DataSettings(Settings):
         return [value] if isinstance(value, str) else value
 
 
-class TeacherSettings(Settings):
-    """Where the teacher's rationales come from."""
+class EngineSettings(Settings):
+    """The pool of vLLM engines. One engine is one actor; with several GPUs per engine they are on one node."""
 
-    source: Literal["vllm", "dataset", "annotations"] = Field(
-        description="`vllm`: sample `teacher.model`; `dataset`: rationales in `teacher.path`; "
-        "`annotations`: GSM8K's own solutions in `teacher.path`."
+    num_engines: PositiveInt | tuple[PositiveInt, PositiveInt] = Field(
+        default=1, description="Engines that live through the run; `[min, max]` grows with the rows that wait."
     )
-    model: str | None = Field(default=None, description="Model directory, Hub name or `world:teacher` (source vllm).")
-    path: str | None = Field(default=None, description="Rationales, or GSM8K's file (default: `data.train`).")
-    socratic_path: str | None = Field(default=None, description="GSM8K's sub-question file: `l2m` rationales.")
+    cpus_per_engine: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Logical CPUs reserved per engine.")
+    gpus_per_engine: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="GPUs reserved per engine; 0.5 puts two engines on one GPU."
+    )
+    tensor_parallel_size: PositiveInt = Field(default=1, description="GPUs over which one engine splits each layer.")
+    pipeline_parallel_size: PositiveInt = Field(default=1, description="Groups of layers, each on GPUs of its own.")
+    max_num_seqs: PositiveInt = Field(default=256, description="Sequences an engine decodes at once.")
+    max_model_len: PositiveInt | None = Field(default=None, description="Context in tokens (default: the model's).")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(default="auto", description="Weights' type.")
+    kv_cache_gib: Annotated[float, Field(gt=0)] = Field(default=1.0, description="Cache per engine on CPUs, in GiB.")
+    gpu_memory_utilization: Fraction = Field(
+        default=0.9, description="Share of its part of each GPU that an engine may fill."
+    )
+    batch_invariant: bool = Field(
+        default=False, description="vLLM's batch-invariant kernels: the same tokens in any batch, slower; GPUs only."
+    )
+
+    @property
+    def engine_bounds(self) -> tuple[int, int]:
+        """Least and greatest number of engines."""
+        return self.num_engines if isinstance(self.num_engines, tuple) else (self.num_engines, self.num_engines)
 
     @model_validator(mode="after")
-    def _complete(self) -> "TeacherSettings":
-        if self.source == "vllm" and not self.model:
-            raise ValueError("source vllm needs a model to sample; set teacher.model to a directory or a Hub name")
+    def _fits_together(self) -> "EngineSettings":
+        least, most = self.engine_bounds
+        if least > most:
+            raise ValueError(f"num_engines [{least}, {most}] has to be [min, max] with min at most max")
+        num_gpus = self.tensor_parallel_size * self.pipeline_parallel_size
+        if num_gpus > 1 and self.gpus_per_engine != num_gpus:
+            raise ValueError(
+                f"tensor_parallel_size x pipeline_parallel_size is {num_gpus}, so an engine needs as many GPUs; set "
+                f"gpus_per_engine={num_gpus} (it is {self.gpus_per_engine:g})"
+            )
+        if self.batch_invariant and not self.gpus_per_engine:
+            raise ValueError("batch_invariant is a mode of vLLM's GPU kernels; leave it off without gpus_per_engine")
+        return self
+
+
+class EndpointSettings(Settings):
+    """The server of source `openai`, and what it charges. Any with OpenAI's interface, vLLM's own included."""
+
+    base_url: str = Field(default="https://api.openai.com/v1", description="Address of the server, with its `/v1`.")
+    api: Literal["chat", "completions"] = Field(
+        default="chat", description="`chat`: the prompt is a user's message; `completions`: it is continued as it is."
+    )
+    api_key_env: str = Field(default="OPENAI_API_KEY", description="Environment variable that holds the key.")
+    max_concurrency: PositiveInt = Field(default=64, description="Requests under way at once.")
+    price_per_million_prompt_tokens: NonNegative = Field(default=0.0, description="For the cost in the summary.")
+    price_per_million_generated_tokens: NonNegative = Field(default=0.0, description="For the cost in the summary.")
+
+
+class TeacherSource(Settings):
+    """Where rationales come from."""
+
+    source: Literal["vllm", "openai", "dataset", "annotations"] = Field(
+        description="`vllm`: sample `model`; `openai`: the same from a server; `dataset`: rationales in `path`; "
+        "`annotations`: GSM8K's own solutions in `path`."
+    )
+    model: str | None = Field(
+        default=None, description="Model directory, Hub name or `world:teacher`; with `openai` the server's name of it."
+    )
+    path: str | None = Field(default=None, description="Rationales, or GSM8K's file (default: `data.train`).")
+    socratic_path: str | None = Field(default=None, description="GSM8K's sub-question file: `l2m` rationales.")
+    endpoint: EndpointSettings = EndpointSettings()
+    engine: EngineSettings | None = Field(
+        default=None, description="Engines of source `vllm` where they differ from the student's (`engine`)."
+    )
+
+    @property
+    def is_sampled(self) -> bool:
+        """True when a model has to be sampled; else the rationales exist."""
+        return self.source in ("vllm", "openai")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.is_sampled and not self.model:
+            raise ValueError(
+                f"source {self.source} needs a model to sample; set teacher.model to "
+                + ("a directory or a Hub name" if self.source == "vllm" else "the server's name of it")
+            )
         if self.source == "dataset" and not self.path:
             raise ValueError("source dataset needs rationales; set teacher.path to a JSONL or Parquet file")
         return self
+
+
+class TeacherSettings(TeacherSource):
+    """Where the teacher's rationales come from."""
+
+    strategies: dict[str, TeacherSource] = Field(
+        default={}, description="Another source for some strategies, by the strategy's name."
+    )
 
 
 class StudentSettings(Settings):
     """The model that learns."""
 
     model: str = Field(description="Model directory, Hub name or `world:student`.")
-
-
-class EngineSettings(Settings):
-    """The pool of vLLM engines. One engine is one actor (one process group with tensor parallelism)."""
-
-    num_engines: PositiveInt = Field(default=1, description="Engines that live through the run.")
-    cpus_per_engine: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Logical CPUs reserved per engine.")
-    gpus_per_engine: Annotated[float, Field(ge=0)] = Field(default=0.0, description="GPUs reserved per engine.")
-    tensor_parallel_size: PositiveInt = Field(default=1, description="GPUs over which one engine splits the model.")
-    max_num_seqs: PositiveInt = Field(default=256, description="Sequences an engine decodes at once.")
-    max_model_len: PositiveInt | None = Field(default=None, description="Context in tokens (default: the model's).")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(default="auto", description="Weights' type.")
-    kv_cache_gib: Annotated[float, Field(gt=0)] = Field(default=1.0, description="Cache per engine on CPUs, in GiB.")
-    gpu_memory_utilization: Fraction = Field(default=0.9, description="Share of each GPU an engine may fill.")
 
 
 class GenerationSettings(Settings):
@@ -95,14 +163,30 @@ class GenerationSettings(Settings):
     temperature: Annotated[float, Field(gt=0)] = Field(default=0.7, description="T of sampling.")
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(default=0.95, description="Nucleus of sampling.")
     max_new_tokens: PositiveInt = Field(default=512, description="Tokens per completion; longer ones never count.")
-    batch_size: PositiveInt = Field(default=64, description="(problem, strategy) rows per durable batch.")
     program_timeout_s: Annotated[float, Field(gt=0)] = Field(default=1.0, description="Deadline of a PoT program.")
 
 
 class MixtureSettings(Settings):
-    """Which rationales an iteration trains on."""
+    """Which rationales an iteration trains on. docs/method-decisions.md says what each policy does exactly."""
 
     policy: Policy = Field(default=Policy.ADAPTIVE, description="How teacher's and student's rows are put together.")
+    order: list[str] = Field(default=[], description="`biased`: all strategies, the preferred one first.")
+    alphas: list[Fraction] = Field(
+        default=[], description="`fixed_alpha`: the teacher's share in iteration 1, 2, …; the last one repeats."
+    )
+    kl_bound: Annotated[float, Field(ge=0)] | None = Field(
+        default=None, description="`kl_target`: most KL(P_train ‖ P_student) over strategies, in nats."
+    )
+
+    @model_validator(mode="after")
+    def _policy_has_its_parameters(self) -> "MixtureSettings":
+        if self.policy is Policy.FIXED_ALPHA and not self.alphas:
+            raise ValueError(
+                "policy fixed_alpha needs the teacher's shares; set mixture.alphas, such as [0.9, 0.5, 0.2]"
+            )
+        if self.policy is Policy.KL_TARGET and self.kl_bound is None:
+            raise ValueError("policy kl_target needs a bound; set mixture.kl_bound, such as 0.05")
+        return self
 
 
 class IterationSettings(Settings):
@@ -112,6 +196,21 @@ class IterationSettings(Settings):
     patience: PositiveInt = Field(default=1, description="Iterations in a row without a gain before the loop stops.")
     min_gain: Fraction = Field(default=0.005, description="Rise of the held-out free accuracy that counts as a gain.")
     start: Literal["previous", "base"] = Field(default="previous", description="Weights an iteration starts from.")
+    generator: Literal["self_forced", "self_free"] = Field(
+        default="self_forced",
+        description="The student samples every problem with each strategy's tag forced, or with its own choice of tag.",
+    )
+    max_drop: Fraction = Field(
+        default=0.1, description="Collapse guard: a larger fall of the held-out free accuracy goes back to the best."
+    )
+    max_share: Fraction = Field(
+        default=0.98, description="Collapse guard: a larger share of one strategy's choices, without a gain, does too."
+    )
+    max_hours: Budget | None = Field(default=None, description="No further iteration after this wall time of stages.")
+    max_gpu_hours: Budget | None = Field(default=None, description="No further iteration after so many GPU-hours.")
+    max_tokens: Budget | None = Field(
+        default=None, description="No further iteration after so many tokens, sampled for training and trained on."
+    )
 
 
 class LoraSettings(Settings):
@@ -148,9 +247,13 @@ class TrainingSettings(Settings):
 
 
 class EvaluationSettings(Settings):
-    """Greedy evaluation (T = 0) of the student, free and forced."""
+    """Greedy evaluation (T = 0) of the student, free and forced, on the held-out split after every iteration."""
 
     max_new_tokens: PositiveInt = Field(default=1024, description="Tokens per completion; longer ones never count.")
+    test_sets: Literal["every_iteration", "end"] = Field(
+        default="every_iteration",
+        description="`end`: iteration 0 and the best one alone, after the loop.",
+    )
 
 
 class ClusterSettings(Settings):
@@ -220,6 +323,15 @@ class PromptSettings(Settings):
         return strategies
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherPart:
+    """Strategies that share a source. `key` is "teacher", or "teacher.pot" for the source of one strategy alone."""
+
+    key: str
+    source: TeacherSource
+    strategies: tuple[str, ...]
+
+
 class Config(Settings):
     """All settings of a run."""
 
@@ -228,6 +340,10 @@ class Config(Settings):
     data: DataSettings
     teacher: TeacherSettings
     student: StudentSettings
+    start_from: str | None = Field(
+        default=None,
+        description="`RUN:N` goes on after iteration N of another run; `RUN:teacher` takes its teacher's rollouts.",
+    )
     strategies: Annotated[list[str], Field(min_length=1)] = Field(
         default=["cot", "l2m", "pot"], description="Strategies in use; each has an entry in prompts.strategies."
     )
@@ -251,6 +367,39 @@ class Config(Settings):
         if len(set(self.strategies)) < len(self.strategies):
             raise ValueError("strategies names one strategy twice; each counts once")
         return self
+
+    @model_validator(mode="after")
+    def _teachers_teach_strategies(self) -> "Config":
+        unknown = [name for name in self.teacher.strategies if name not in self.strategies]
+        if unknown:
+            raise ValueError(f"teacher.strategies names {unknown}, which are not among strategies {self.strategies}")
+        return self
+
+    @model_validator(mode="after")
+    def _biased_orders_all_strategies(self) -> "Config":
+        if self.mixture.policy is Policy.BIASED and sorted(self.mixture.order) != sorted(self.strategies):
+            raise ValueError(
+                f"policy biased needs an order of all strategies {self.strategies}, and mixture.order is "
+                f"{self.mixture.order}; set it to each of them once, the preferred one first"
+            )
+        return self
+
+    def teacher_parts(self) -> tuple[TeacherPart, ...]:
+        """The teacher's sources, each with its strategies."""
+        own = self.teacher.strategies
+        shared = tuple(name for name in self.strategies if name not in own)
+        parts = [TeacherPart(key="teacher", source=self.teacher, strategies=shared)] if shared else []
+        parts += [TeacherPart(key=f"teacher.{s}", source=source, strategies=(s,)) for s, source in own.items()]
+        return tuple(parts)
+
+    def teacher_part(self, key: str) -> TeacherPart:
+        """The part of the teacher with this key."""
+        return next(part for part in self.teacher_parts() if part.key == key)
+
+    def engine_of(self, key: str) -> EngineSettings:
+        """Engine settings of the student ("student"), or of a part of the teacher."""
+        own = None if key == "student" else self.teacher_part(key).source.engine
+        return own or self.engine
 
     def strategy_records(self) -> tuple[Strategy, ...]:
         """The strategies in use, as plain records for the stages."""

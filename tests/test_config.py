@@ -91,7 +91,7 @@ def test_overrides_open_sections_that_the_file_does_not_have(make_config):
         ("generation.num_sample=3", r"unknown setting generation\.num_sample \(did you mean num_samples\?\)"),
         ("iteration.max=3", r"unknown setting iteration \(did you mean iterations\?\)"),
         ("training.lora.rnk=3", r"unknown setting training\.lora\.rnk \(did you mean rank\?\)"),
-        ("mixture.zzz=3", r"unknown setting mixture\.zzz \(known here: policy\)"),
+        ("mixture.zzz=3", r"unknown setting mixture\.zzz \(known here: policy, order, alphas, kl_bound\)"),
         ("mixture.policy=best", r"mixture\.policy: .*'adaptive', 'all', 'self_only'.*it is 'best'"),
         ("generation.num_samples=0", r"generation\.num_samples: .*greater than or equal to 1.*it is 0"),
         ("generation.temperature=warm", r"generation\.temperature: .*number.*it is 'warm'"),

@@ -1,6 +1,6 @@
 import pytest
 
-from siked_ray.core.stopping import Decision
+from siked_ray.core.stopping import Decision, Measured, Spent, StoppingRules
 from siked_ray.loop import LoopRules, run_loop
 
 
@@ -44,16 +44,24 @@ class FakeStages:
         self.starts.append((iteration, start, mixture))
         return self._once(f"train {iteration}", f"student {iteration}")
 
-    def evaluate(self, iteration: int, student: str) -> float:
+    def evaluate(self, iteration: int, student: str) -> Measured:
         assert student == f"student {iteration}"
-        return self._once(f"evaluate {iteration}", self.accuracies[iteration])
+        histogram = {"cot": 0.5, "pot": 0.5}
+        return self._once(f"evaluate {iteration}", Measured(accuracy=self.accuracies[iteration], histogram=histogram))
+
+    def spent(self) -> Spent:
+        return Spent(tokens=100.0 * len(self.committed))
 
     def record(self, iteration: int, decision: Decision) -> None:
         self.decisions[iteration] = self._once(f"decide {iteration}", decision)
 
+    def finish(self, decision: Decision) -> None:
+        self._once("finish", decision)
 
-def rules(**changes) -> LoopRules:
-    return LoopRules(**({"max_iterations": 2, "patience": 1, "min_gain": 0.01} | changes))
+
+def rules(*, start: str = "previous", **changes) -> LoopRules:
+    stopping = StoppingRules(**({"max_iterations": 2, "patience": 1, "min_gain": 0.01} | changes))
+    return LoopRules(stopping=stopping, start=start)
 
 
 RISING = [0.1, 0.2, 0.3, 0.4, 0.5]
@@ -67,6 +75,7 @@ def test_the_stages_run_in_the_order_of_the_method():
         *("mix 0", "train 0", "evaluate 0", "decide 0"),
         *("sample 1 student 0", "mix 1", "train 1", "evaluate 1", "decide 1"),
         *("sample 2 student 1", "mix 2", "train 2", "evaluate 2", "decide 2"),
+        "finish",
     ]
 
 
@@ -74,7 +83,7 @@ def test_iteration_zero_is_plain_distillation():
     stages = FakeStages(RISING)
     run_loop(stages, rules(max_iterations=0))
     assert stages.starts == [(0, "base", "teacher rollouts + None")]
-    assert stages.work[-1] == "decide 0"
+    assert stages.work[-2:] == ["decide 0", "finish"]
     assert stages.decisions[0].stop
 
 
@@ -107,6 +116,22 @@ def test_the_maximum_ends_a_loop_that_still_gains():
     assert (decision.best_iteration, decision.stop, len(stages.decisions)) == (3, True, 4)
 
 
+def test_after_a_collapse_the_best_student_samples_and_is_trained_on():
+    stages = FakeStages([0.3, 0.5, 0.2, 0.6])
+    decision = run_loop(stages, rules(max_iterations=3, patience=3, max_drop=0.1))
+    assert [one.roll_back for one in stages.decisions.values()] == [False, False, True, False]
+    assert "sample 3 student 1" in stages.work, "not student 2, which collapsed"
+    assert stages.starts[3][1] == "student 1"
+    assert decision.best_iteration == 3
+
+
+def test_a_budget_ends_the_loop_between_iterations():
+    stages = FakeStages(RISING)
+    decision = run_loop(stages, rules(max_iterations=4, budget=Spent(tokens=500)))
+    assert list(stages.decisions) == [0, 1], "300 tokens after iteration 0, 800 after iteration 1"
+    assert "budget of 500 tokens" in decision.reason
+
+
 def test_a_finished_loop_does_nothing_again():
     stages = FakeStages(RISING)
     first = run_loop(stages, rules())
@@ -115,17 +140,21 @@ def test_a_finished_loop_does_nothing_again():
     assert len(stages.work) == num_runs
 
 
-ALL_STAGES = ["teacher"] + [
-    name
-    for iteration in range(3)
-    for name in (
-        *([f"sample {iteration} student {iteration - 1}"] if iteration else []),
-        f"mix {iteration}",
-        f"train {iteration}",
-        f"evaluate {iteration}",
-        f"decide {iteration}",
-    )
-]
+ALL_STAGES = (
+    ["teacher"]
+    + [
+        name
+        for iteration in range(3)
+        for name in (
+            *([f"sample {iteration} student {iteration - 1}"] if iteration else []),
+            f"mix {iteration}",
+            f"train {iteration}",
+            f"evaluate {iteration}",
+            f"decide {iteration}",
+        )
+    ]
+    + ["finish"]
+)
 
 
 @pytest.mark.parametrize("stage", ALL_STAGES)

@@ -35,8 +35,9 @@ def _verify(in_path: str, out_path: str, num_workers: int) -> int:
 def _audit(run_dir: str, num_workers: int) -> int:
     from siked_ray.data.storage import Storage
     from siked_ray.driver.what_if import read_config
-    from siked_ray.verification.audit import audit_run, render
+    from siked_ray.verification.audit import audit_run
+    from siked_ray.verification.audit_report import render
 
     strategies = read_config(Storage(run_dir)).strategy_records()
-    print(render(audit_run(run_dir, strategies=strategies, num_workers=num_workers)))
+    print(render(audit_run(run_dir, strategies=strategies, num_workers=num_workers, show_progress=True)))
     return 0

@@ -14,8 +14,8 @@ class Rollout:
 
     `requested` is the strategy that was asked for, or FREE; `strategy` is the one that was used ("none" when a free
     completion names no known one). `completion` is the rationale without the strategy's tag; `num_tokens` counts
-    generated tokens; `truncated` completions were cut off at the token limit and are never correct; `reason` says in a
-    few words how the verdict came about.
+    generated tokens, `num_prompt_tokens` those of the prompt; `truncated` completions were cut off at the token limit
+    and are never correct; `reason` says in a few words how the verdict came about.
     """
 
     request_id: str
@@ -33,3 +33,4 @@ class Rollout:
     reason: str
     model: str
     engine: str
+    num_prompt_tokens: int = 0

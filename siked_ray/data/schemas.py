@@ -26,6 +26,7 @@ _COLUMNS: dict[str, dict[str, str]] = {
         "reason": "string",
         "model": "string",
         "engine": "string",
+        "num_prompt_tokens": "int32",
     },
     "quarantine": dict.fromkeys(("stage", "problem_id", "strategy", "reason"), "string"),
     "mixture": dict.fromkeys(("problem_id", "strategy", "source", "prompt", "response", "request_id"), "string"),
@@ -36,9 +37,15 @@ def table(kind: str, rows: Sequence[Any]) -> "pa.Table":
     """Rows (mappings or dataclasses) as a table with the columns of its kind, in their order."""
     import pyarrow as pa
 
-    types = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
-    columns = _COLUMNS[kind]
     records = [row if isinstance(row, dict) else asdict(row) for row in rows]
-    return pa.table(
-        {name: pa.array([record[name] for record in records], types[kind]) for name, kind in columns.items()}
-    )
+    schema = empty_table(kind).schema
+    arrays = [pa.array([record[field.name] for record in records], field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def empty_table(kind: str) -> "pa.Table":
+    """A table of a kind without rows."""
+    import pyarrow as pa
+
+    types = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
+    return pa.schema([(name, types[type_]) for name, type_ in _COLUMNS[kind].items()]).empty_table()

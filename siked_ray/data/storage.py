@@ -8,7 +8,8 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,10 @@ from siked_ray.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.dataset
+
+#: Rows that a reader takes at once where it streams.
+_ROW_GROUP_SIZE = 8192
 
 
 class Storage:
@@ -93,8 +98,19 @@ class Storage:
         import pyarrow.parquet as pq
 
         buffer = pa.BufferOutputStream()
-        pq.write_table(table, buffer, compression="zstd")
+        pq.write_table(table, buffer, compression="zstd", row_group_size=_ROW_GROUP_SIZE)
         self.write_bytes(name, buffer.getvalue())
+
+    def row_groups(self, name: str, column: str) -> Iterator[list[Any]]:
+        """A column's values, row group by row group."""
+        with self._parquet_file(name) as file:
+            for index in range(file.num_row_groups):
+                yield file.read_row_group(index, columns=[column])[column].to_pylist()
+
+    def read_row_group(self, name: str, index: int, columns: list[str]) -> "pa.Table":
+        """One row group; only its own bytes are read."""
+        with self._parquet_file(name) as file:
+            return file.read_row_group(index, columns=columns)
 
     def read_parquet(self, names: str | Iterable[str], columns: "list[str] | None" = None) -> "pa.Table":
         """The tables of one or several files, one after the other."""
@@ -104,6 +120,49 @@ class Storage:
         names = [names] if isinstance(names, str) else names
         tables = [pq.read_table(pa.BufferReader(self.read_bytes(name)), columns=columns) for name in names]
         return pa.concat_tables(tables)
+
+    def write_parquet_batches(self, name: str, batches: "pa.RecordBatchReader") -> int:
+        """Write batches as they come, so that the table never has to fit into memory; returns the number of rows."""
+        import pyarrow.parquet as pq
+
+        filesystem, path = self._locate(name)
+        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+        target = f"{path.rpartition('/')[0]}/.{uuid.uuid4().hex}" if self.is_local else path
+        num_rows = 0
+        with pq.ParquetWriter(target, batches.schema, filesystem=filesystem, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+                num_rows += batch.num_rows
+        if target != path:
+            os.replace(target, path)
+        return num_rows
+
+    def dataset(self, names: Iterable[str], schema: "pa.Schema") -> "pyarrow.dataset.Dataset":
+        """The tables of several files, read as they are asked for; a column that a file does not have is null."""
+        import pyarrow.dataset
+
+        located = [self._locate(name) for name in names]
+        filesystem = located[0][0]
+        return pyarrow.dataset.dataset(
+            [path for _, path in located], schema=schema, filesystem=filesystem, format="parquet"
+        )
+
+    def link(self, origin: "Storage", name: str) -> None:
+        """The file of that name in another storage, here too: a hard link where there can be one, else a copy."""
+        from pyarrow.fs import copy_files
+
+        filesystem, path = self._locate(name)
+        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+        if self.is_local and origin.is_local:
+            beside = f"{path.rpartition('/')[0]}/.{uuid.uuid4().hex}"
+            try:
+                os.link(origin.path(name), beside)
+            except OSError:
+                shutil.copy2(origin.path(name), beside)
+            os.replace(beside, path)
+        else:
+            other, source = origin._locate(name)
+            copy_files(source, path, source_filesystem=other, destination_filesystem=filesystem)
 
     def upload_folder(self, source: Path, folder: str) -> None:
         """Copy a local folder; on local storage the folder appears whole, replacing one of that name."""
@@ -120,6 +179,26 @@ class Storage:
         if target.exists():
             shutil.rmtree(target)
         beside.rename(target)
+
+    def delete_file(self, name: str) -> None:
+        filesystem, path = self._locate(name)
+        filesystem.delete_file(path)
+
+    def delete_folder(self, folder: str) -> None:
+        """Remove a folder with all that is in it; nothing happens without the folder."""
+        from pyarrow.fs import FileType
+
+        filesystem, path = self._locate(folder)
+        if filesystem.get_file_info(path).type == FileType.Directory:
+            filesystem.delete_dir(path)
+
+    @contextmanager
+    def _parquet_file(self, name: str) -> Iterator[Any]:
+        import pyarrow.parquet as pq
+
+        filesystem, path = self._locate(name)
+        with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
+            yield file
 
     def _locate(self, name: str) -> tuple[Any, str]:
         if self._opened is None:

@@ -32,17 +32,17 @@ def resolve_models(models: Mapping[str, str], config: Config, *, board: Any, log
     Each is made by one worker: tiny models gain less from a second one than from having a core to themselves.
     What draws on this process's random numbers is done before, one after the other.
     """
-    folders = {role: _prepared(name, config) for role, name in models.items() if name.startswith(WORLD)}
+    folders = {name: _prepared(name, config) for name in sorted(set(models.values())) if name.startswith(WORLD)}
     group = replace(worker_group(config), num_workers=1)
     with ThreadPoolExecutor() as executor:
-        made = {
-            role: executor.submit(_make, models[role], folder, group, board, log_dir)
-            for role, folder in folders.items()
+        made = [
+            executor.submit(_make, name, folder, group, board, log_dir)
+            for name, folder in folders.items()
             if not folder.exists(f"{_MODEL}/config.json")
-        }
-        for future in made.values():
+        ]
+        for future in made:
             future.result()
-    return {role: folders[role].path(_MODEL) if role in folders else name for role, name in models.items()}
+    return {role: folders[name].path(_MODEL) if name in folders else name for role, name in models.items()}
 
 
 def _prepared(name: str, config: Config) -> Storage:

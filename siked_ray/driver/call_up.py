@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from siked_ray.config import Config
 from siked_ray.driver.cluster_file import NodeGroup
-from siked_ray.driver.demand import Bundle, Demand, engines_demand, fits, missing, pack, take, training_demand
+from siked_ray.driver.demand import STUDENT, Bundle, Demand, engines_demand, fits, missing, pack, take, training_demand
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,9 +45,13 @@ def call_up(bundles: Sequence[Bundle], groups: Sequence[NodeGroup]) -> CalledUp:
 
 def stages_on(config: Config, groups: Sequence[NodeGroup]) -> dict[str, tuple[Demand, CalledUp]]:
     """What each kind of stage asks for and calls up."""
-    demands = {"sampling and evaluation": engines_demand(config), "training": training_demand(config)}
-    if config.teacher.source == "vllm":
-        demands = {"teacher's sampling": engines_demand(config), **demands}
+    demands = {
+        f"{part.key}'s sampling": engines_demand(config, part.key)
+        for part in config.teacher_parts()
+        if part.source.is_sampled
+    }
+    demands["sampling and evaluation"] = engines_demand(config, STUDENT)
+    demands["training"] = training_demand(config)
     return {title: (demand, call_up(demand.bundles, groups)) for title, demand in demands.items()}
 
 

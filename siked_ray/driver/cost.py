@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from siked_ray.config import Config
 from siked_ray.driver.preflight import Checked
 from siked_ray.errors import ConfigError
+from siked_ray.settings import EngineSettings
 
 _HOUR_S = 3600.0
 
@@ -83,29 +84,32 @@ def estimate(config: Config, checked: Checked, rates: Rates) -> dict[str, StageC
     generation, training = config.generation, config.training
     requests = len(checked.train) * len(config.strategies)
     sampled = requests * _samples(config, rates.student_acceptance) * rates.tokens_per_sample
+    per_problem = _samples(config, rates.teacher_acceptance) * rates.tokens_per_sample
+    from_teacher = {
+        part.key: len(checked.train) * len(part.strategies) * per_problem
+        for part in config.teacher_parts()
+        if part.source.source == "vllm"
+    }
     acceptance = max(rates.teacher_acceptance, rates.student_acceptance)
     rows = requests * (1 - (1 - acceptance) ** generation.num_samples)
     iterations = config.iterations.max
     problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
     evaluated = len(problems) * (len(config.strategies) + 1) * rates.tokens_per_sample * (iterations + 1)
     trained = rows * rates.tokens_per_row * training.epochs * (iterations + 1)
-    engines = config.engine.num_engines * max(config.engine.gpus_per_engine, 0.0)
+    start_s, student, teacher = rates.engine_start_s, config.engine, rates.teacher_tokens_per_s
     costs = {
-        "student's sampling": _sampling(sampled * iterations, rates.student_tokens_per_s, config, engines, 0.0),
-        "evaluation": _sampling(
-            evaluated, rates.student_tokens_per_s, config, engines, rates.engine_start_s * (iterations + 1)
-        ),
+        f"{key}'s sampling": _sampling(tokens, teacher, config.engine_of(key), start_s)
+        for key, tokens in from_teacher.items()
+    }
+    return costs | {
+        "student's sampling": _sampling(sampled * iterations, rates.student_tokens_per_s, student, 0.0),
+        "evaluation": _sampling(evaluated, rates.student_tokens_per_s, student, start_s * (iterations + 1)),
         "training": StageCost(
             tokens=trained,
             seconds=trained / (rates.training_tokens_per_s * training.num_workers),
             gpus=training.num_workers * training.gpus_per_worker,
         ),
     }
-    if config.teacher.source != "vllm":
-        return costs
-    sampled = requests * _samples(config, rates.teacher_acceptance) * rates.tokens_per_sample
-    teacher = _sampling(sampled, rates.teacher_tokens_per_s, config, engines, rates.engine_start_s)
-    return {"teacher's sampling": teacher, **costs}
 
 
 def lines(costs: Mapping[str, StageCost], rates: Rates) -> dict[str, str]:
@@ -128,5 +132,10 @@ def _samples(config: Config, acceptance: float) -> float:
     )
 
 
-def _sampling(tokens: float, tokens_per_s: float, config: Config, gpus: float, start_s: float) -> StageCost:
-    return StageCost(tokens=tokens, seconds=start_s + tokens / (tokens_per_s * config.engine.num_engines), gpus=gpus)
+def _sampling(tokens: float, tokens_per_s: float, engine: EngineSettings, start_s: float) -> StageCost:
+    num_engines = engine.engine_bounds[1]
+    return StageCost(
+        tokens=tokens,
+        seconds=start_s + tokens / (tokens_per_s * num_engines),
+        gpus=num_engines * engine.gpus_per_engine,
+    )

@@ -10,9 +10,10 @@ from siked_ray.config import Config
 
 Bundle = Mapping[str, float]
 
-#: What a dispatching task of a generation pipeline reserves (siked_ray.generation.pipeline); one has to fit beside
-#: the engines, or engines that fill a cluster's CPUs exactly would never be given a row.
-DISPATCH: Bundle = {"CPU": 0.1}
+#: Key of the student's engines, beside those of the teacher's parts (siked_ray.settings.TeacherPart).
+STUDENT = "student"
+#: What the process reserves that talks to a teacher behind a server.
+CLIENT: Bundle = {"CPU": 1.0}
 _EPSILON = 1e-6
 
 
@@ -25,13 +26,21 @@ class Demand:
     settings: str
 
 
-def engines_demand(config: Config) -> Demand:
-    """The pool of engines and one dispatching task."""
-    engine = config.engine
+def is_server(config: Config, key: str) -> bool:
+    """True for a part of the teacher that is behind a server."""
+    return key != STUDENT and config.teacher_part(key).source.source == "openai"
+
+
+def engines_demand(config: Config, key: str) -> Demand:
+    """The least number of engines with which the student, or a part of the teacher, can be sampled."""
+    if is_server(config, key):
+        return Demand(what="the teacher's client", bundles=(CLIENT,), settings="other work on the cluster")
+    engine = config.engine_of(key)
     bundle = _bundle(engine.cpus_per_engine, engine.gpus_per_engine, config.cluster.generation_resources)
+    num_engines = engine.engine_bounds[0]
     return Demand(
-        what=f"{engine.num_engines} engine(s)",
-        bundles=(*(bundle for _ in range(engine.num_engines)), DISPATCH),
+        what=f"{num_engines} engine(s)",
+        bundles=tuple(bundle for _ in range(num_engines)),
         settings="engine.num_engines, engine.cpus_per_engine or engine.gpus_per_engine",
     )
 

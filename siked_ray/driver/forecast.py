@@ -9,6 +9,9 @@ from siked_ray.core.prompts import student_prompt, student_response, teacher_pro
 from siked_ray.driver.placement import cpus_wanted, gpus_wanted, prompt_templates
 from siked_ray.driver.preflight import Checked
 
+#: Policies that may keep the teacher's and the student's row of one (problem, strategy).
+_BOTH_SOURCES = (Policy.ALL, Policy.FIXED_ALPHA, Policy.KL_TARGET)
+
 _UNKNOWN = "unknown (the data set is on the Hub, which cannot be reached from here)"
 
 
@@ -17,8 +20,9 @@ def first_prompts(config: Config, checked: Checked) -> Mapping[str, str]:
     templates = prompt_templates(config)
     question = checked.train[0].question if checked.train else "…"
     prompts = {}
-    if config.teacher.source == "vllm":
-        for strategy in config.strategy_records():
+    sampled = [name for part in config.teacher_parts() if part.source.is_sampled for name in part.strategies]
+    for strategy in config.strategy_records():
+        if strategy.name in sampled:
             prompts[f"teacher's prompt · {strategy.name}"] = teacher_prompt(templates, strategy, question)
     prompts["student's prompt"] = student_prompt(templates, question)
     prompts["student's response"] = student_response(config.strategies[0], "…")
@@ -50,12 +54,13 @@ def _work_lines(config: Config, checked: Checked) -> dict[str, str]:
     generation, training = config.generation, config.training
     num_iterations = config.iterations.max + 1
     requests = len(checked.train) * len(config.strategies)
-    num_passes = num_iterations if config.teacher.source == "vllm" else num_iterations - 1
-    completions = requests * generation.num_samples * num_passes
+    from_teacher = sum(len(part.strategies) for part in config.teacher_parts() if part.source.is_sampled)
+    asked = len(checked.train) * from_teacher + requests * (num_iterations - 1)
+    completions = asked * generation.num_samples
     problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
     evaluations = len(problems) * (len(config.strategies) + 1) * num_iterations
     rows_per_step = training.micro_batch_size * training.gradient_accumulation * training.num_workers
-    most_rows = requests * (2 if config.mixture.policy is Policy.ALL else 1)
+    most_rows = requests * (2 if config.mixture.policy in _BOTH_SOURCES else 1)
     steps = training.epochs * math.ceil(most_rows / rows_per_step)
     return {
         "iterations": f"0 to {config.iterations.max} at most",
@@ -72,7 +77,7 @@ def _work_lines(config: Config, checked: Checked) -> dict[str, str]:
 def _placement_lines(config: Config) -> dict[str, str]:
     engine, training = config.engine, config.training
     return {
-        "engines": f"{engine.num_engines} x ({engine.cpus_per_engine:g} CPU, {engine.gpus_per_engine:g} GPU)",
+        "engines": f"{_shown(engine.engine_bounds)} x ({engine.cpus_per_engine:g} CPU, {engine.gpus_per_engine:g} GPU)",
         "training workers": (
             f"{training.num_workers} x ({training.cpus_per_worker:g} CPU, {training.gpus_per_worker:g} GPU), "
             f"ZeRO {training.zero_stage}"
@@ -83,3 +88,8 @@ def _placement_lines(config: Config) -> dict[str, str]:
 
 def _remark(note: str) -> str:
     return f" ({note})" if note else ""
+
+
+def _shown(bounds: tuple[int, int]) -> str:
+    least, most = bounds
+    return f"{least}" if least == most else f"{least} to {most}"

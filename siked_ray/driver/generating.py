@@ -2,81 +2,87 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from siked_ray.config import Config
-from siked_ray.core.problem import Problem
-from siked_ray.data.schemas import table
-from siked_ray.data.storage import Storage
-from siked_ray.driver.existing import read_rationales, verified_rollouts
 from siked_ray.errors import StageError
-from siked_ray.generation.pipeline import finished_rows, generate, quarantine_parts
-from siked_ray.generation.pool import EnginePool, PoolSize
-from siked_ray.generation.task import EngineStats, GenerationTask, Row
-from siked_ray.generation.vllm_engine import EngineOptions
+from siked_ray.generation.dispatch import Dispatch, rows_per_call
+from siked_ray.generation.durable import finished_rows, num_quarantined, quarantine_parts
+from siked_ray.generation.pool import EnginePool, EngineSpec, PoolSize
+from siked_ray.generation.requests import missing_requests, request_batches
+from siked_ray.generation.task import EngineStats, GenerationTask, Role, RowSink
 
-_ENGINE_START_TIMEOUT_S = 1800.0
 _WATCH_INTERVAL_S = 1.0
-_PROBLEM_FIELDS = ("problem_id", "dataset", "question", "answer")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingReport:
+    """What a sampling stage cost beside its samples; of this session only, when the stage was continued."""
+
+    engine_start_s: float = 0.0
+    engine_busy_share: float | None = None
+    engines_lost: int = 0
+
+    def __add__(self, other: "SamplingReport") -> "SamplingReport":
+        """Of two samplings one after the other; the busy share is that of the later one that has any."""
+        return SamplingReport(
+            engine_start_s=self.engine_start_s + other.engine_start_s,
+            engine_busy_share=self.engine_busy_share if other.engine_busy_share is None else other.engine_busy_share,
+            engines_lost=self.engines_lost + other.engines_lost,
+        )
 
 
 class Generating:
-    """At most one pool at a time. `options` gives the engine's options for a role's model."""
+    """At most one pool at a time. `specs` and `sizes` have an entry for the student and each part of the teacher."""
 
     def __init__(
         self,
-        storage: Storage,
         board: Any,
         *,
-        options: dict[str, EngineOptions],
-        size: PoolSize,
+        specs: Mapping[str, EngineSpec],
+        sizes: Mapping[str, PoolSize],
         log_dir: str,
         keep_engines_while_training: bool,
     ) -> None:
-        self._storage = storage
         self._board = board
-        self._options = options
-        self._size = size
+        self._specs = specs
+        self._sizes = sizes
         self._log_dir = log_dir
         self._keep_engines = keep_engines_while_training
         self._pool: tuple[str, EnginePool] | None = None
+        self._start_s = 0.0
 
     def sample(
         self,
+        key: str,
         task: GenerationTask,
-        rows: Sequence[Row],
+        tables: Sequence[str],
+        strategies: Sequence[str],
+        sink: RowSink,
         *,
-        folder: str,
-        stage: str,
         title: str,
-        batch_size: int,
         max_quarantined_fraction: float,
-    ) -> None:
-        """Sample the rows that are not durable yet. Raises StageError when too many had to be quarantined."""
-        finished = finished_rows(self._storage, folder, stage)
-        missing = [row for row in rows if (row["problem_id"], row["strategy"]) not in finished]
-        if missing:
-            pool = self._open(task)
-            self._board.begin.remote(title, "requests", len(rows))
-            with self._watched(pool, title, len(rows) - len(missing)):
-                generate(missing, task, pool, self._storage, folder=folder, stage=stage, batch_size=batch_size)
+    ) -> SamplingReport:
+        """Sample the rows of problem tables and strategies that are not durable yet, on the engines of `key`.
+
+        Raises StageError when too many rows had to be quarantined.
+        """
+        blocks, num_rows = missing_requests(sink.storage, tables, strategies, finished_rows(sink))
+        num_missing = sum(map(len, blocks))
+        report = SamplingReport()
+        if num_missing:
+            pool = self._open(key, task)
+            batches = request_batches(sink.storage, blocks, rows_per_call(num_missing, self._sizes[key].max_engines))
+            dispatch = Dispatch(pool, task, sink, batches, num_missing)
+            self._board.begin.remote(title, "requests", num_rows)
+            with self._watched(pool, title, num_rows - num_missing) as stats:
+                dispatch.run()
             self._board.end.remote(title)
-        self._check_quarantine(stage, len(rows), max_quarantined_fraction)
-
-    def verify_existing(self, problems: Sequence[Row], config: Config, folder: str) -> None:
-        """Verify rationales that exist already and store them as the teacher's rollouts."""
-        records = [Problem(**{field: row[field] for field in _PROBLEM_FIELDS}) for row in problems]
-        rationales = read_rationales(config, records)
-        self._board.begin.remote("teacher rationales", "rationales", len(rationales))
-        rollouts = verified_rollouts(rationales, records, config)
-        self._storage.write_parquet(f"{folder}/part-00000.parquet", table("rollouts", rollouts))
-        self._board.end.remote("teacher rationales")
-
-    def num_quarantined(self, stage: str) -> int:
-        """Rows that a stage could not sample."""
-        return sum(self._storage.read_parquet(name).num_rows for name in quarantine_parts(self._storage, stage))
+            report = self._report(stats(), dispatch.num_losses)
+        _check_quarantine(sink, num_rows, max_quarantined_fraction)
+        return report
 
     def make_room_for_training(self) -> None:
         """Close the engines when they and the training workers do not fit side by side."""
@@ -90,53 +96,67 @@ class Generating:
             self._pool = None
             pool.close()
 
-    def _open(self, task: GenerationTask) -> EnginePool:
-        role = task.role.value
-        if self._pool is not None and self._pool[0] != role:
+    def _open(self, key: str, task: GenerationTask) -> EnginePool:
+        label = key if task.role is Role.STUDENT else f"{key} {task.weights}"
+        if self._pool is not None and self._pool[0] != label:
             self.close()
         if self._pool is None:
-            title = f"starting {self._size.num_engines} engine(s) for the {role}"
+            started, size = time.monotonic(), self._sizes[key]
+            title = f"starting {size.min_engines} engine(s) for the {task.role.value}"
             self._board.begin.remote(title, "", 0)
-            pool = EnginePool(task.weights, self._options[role], self._size, name=role, log_dir=self._log_dir)
-            self._pool = (role, pool)
-            self._board.end.remote(title, pool.wait_ready(_ENGINE_START_TIMEOUT_S))
+            pool = EnginePool(task.weights, self._specs[key], size, name=key, log_dir=self._log_dir)
+            self._pool = (label, pool)
+            self._board.end.remote(title, pool.wait_ready())
+            self._start_s = time.monotonic() - started
         return self._pool[1]
 
+    def _report(self, stats: EngineStats, num_losses: int) -> SamplingReport:
+        start_s, self._start_s = self._start_s, 0.0
+        busy_share = stats.busy_s / stats.up_s if stats.up_s > 0 else None
+        return SamplingReport(engine_start_s=start_s, engine_busy_share=busy_share, engines_lost=num_losses)
+
     @contextmanager
-    def _watched(self, pool: EnginePool, title: str, num_done_before: int) -> Iterator[None]:
-        """Write the pool's counters to the board while the body runs."""
+    def _watched(self, pool: EnginePool, title: str, num_done_before: int) -> Iterator[Callable[[], EngineStats]]:
+        """Write the pool's counters to the board while the body runs; gives a function that reads them."""
         stopped = threading.Event()
         before, started = pool.stats(), time.monotonic()
 
+        def since() -> EngineStats:
+            return pool.stats() - before
+
+        def show() -> None:
+            stats = since()
+            done = num_done_before + sum(stats.rows.values())
+            self._board.advance.remote(title, done, _figures(stats, time.monotonic() - started))
+
         def watch() -> None:
             while not stopped.wait(_WATCH_INTERVAL_S):
-                since = pool.stats() - before
-                seconds = time.monotonic() - started
-                self._board.advance.remote(title, num_done_before + since.rows, _figures(since, seconds))
+                show()
 
         thread = threading.Thread(target=watch, name="watch-engines", daemon=True)
         thread.start()
         try:
-            yield
+            yield since
         finally:
             stopped.set()
             thread.join()
-            since = pool.stats() - before
-            self._board.advance.remote(title, num_done_before + since.rows, _figures(since, time.monotonic() - started))
+            show()
 
-    def _check_quarantine(self, stage: str, num_rows: int, max_fraction: float) -> None:
-        quarantined = self.num_quarantined(stage)
-        if quarantined > max_fraction * num_rows:
-            name = quarantine_parts(self._storage, stage)[0]
-            first = self._storage.read_parquet(name).to_pylist()[0]
-            raise StageError(
-                f"{quarantined} of {num_rows} rows of {stage} are in quarantine, more than "
-                f"max_quarantined_fraction = {max_fraction}; the first one because: {first['reason']}."
-            )
+
+def _check_quarantine(sink: RowSink, num_rows: int, max_fraction: float) -> None:
+    quarantined = num_quarantined(sink.storage, sink.stage)
+    if quarantined > max_fraction * num_rows:
+        first = sink.storage.read_parquet(quarantine_parts(sink.storage, sink.stage)[0]).to_pylist()[0]
+        raise StageError(
+            f"{quarantined} of {num_rows} rows of {sink.stage} are in quarantine, more than "
+            f"max_quarantined_fraction = {max_fraction}; the first one because: {first['reason']}."
+        )
 
 
 def _figures(stats: EngineStats, seconds: float) -> dict[str, str]:
+    solved = " · ".join(f"{name} {stats.solved[name] / n:.0%}" for name, n in sorted(stats.rows.items()) if n)
     return {
+        "solved": solved or "-",
         "correct": f"{stats.accepted:,} of {stats.samples:,} samples",
         "tokens/s": f"{stats.generated_tokens / max(seconds, 1e-6):,.0f}",
     }

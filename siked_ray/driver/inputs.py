@@ -11,6 +11,7 @@ from siked_ray.core.problem import Problem, Split
 from siked_ray.data import run_directory as names
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
+from siked_ray.driver.branching import find_branch, take_over
 from siked_ray.driver.preflight import Checked
 
 
@@ -38,14 +39,18 @@ def write_inputs(config: Config, checked: Checked, storage: Storage) -> RunInput
     splits = {Split.TRAIN.value: checked.train, Split.VALIDATION.value: checked.validation, **checked.tests}
     for name, problems in splits.items():
         split = name if name in (Split.TRAIN, Split.VALIDATION) else Split.TEST.value
-        rows = [_problem_row(problem, split) for problem in problems]
+        rows = [problem_row(problem, split) for problem in problems]
         storage.write_parquet(names.problems(name), table("problems", rows))
+    branch = find_branch(config)
+    if branch is not None:
+        take_over(branch, storage, config)
     storage.write_parquet(names.EXCLUDED, table("excluded", checked.excluded))
     storage.write_text(names.CONFIG, dump_config(config))
     return inputs
 
 
-def _problem_row(problem: Problem, split: str) -> dict[str, str]:
+def problem_row(problem: Problem, split: str) -> dict[str, str]:
+    """A problem as a row of a problem table."""
     return {
         "problem_id": problem.problem_id,
         "dataset": problem.dataset,

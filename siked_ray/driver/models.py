@@ -8,6 +8,7 @@ from typing import Any
 from siked_ray.config import Config
 from siked_ray.core.prompts import student_prompt, teacher_prompt
 from siked_ray.data.encoding import encode_prompt, load_tokenizer
+from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.placement import prompt_templates
 from siked_ray.errors import ModelError
 
@@ -74,10 +75,10 @@ def _facts(name: str, role: str, config: Config) -> ModelFacts:
             "model; tokenizer and model do not belong together."
         )
     head_size = _head_size(settings)
-    if config.engine.gpus_per_engine == 0 and head_size not in (None, *_CPU_HEAD_SIZES):
+    if config.engine_of(role).gpus_per_engine == 0 and head_size not in (None, *_CPU_HEAD_SIZES):
         raise ModelError(
             f"{role}.model: {name} has attention heads of {head_size} dimensions, which vLLM's CPU build cannot run; "
-            f"it can {', '.join(map(str, _CPU_HEAD_SIZES))}. Take another model, or set engine.gpus_per_engine."
+            f"it can {', '.join(map(str, _CPU_HEAD_SIZES))}. Take another model, or set its gpus_per_engine."
         )
     context = getattr(settings, "max_position_embeddings", None)
     return ModelFacts(name=name, known=True, context=context, tokenizer=tokenizer)
@@ -104,7 +105,7 @@ def longest_prompt_tokens(facts: ModelFacts, role: str, config: Config, question
     templates, strategies = prompt_templates(config), config.strategy_records()
 
     def num_tokens(question: str) -> list[int]:
-        if role == "teacher":
+        if role != STUDENT:
             return [
                 len(encode_prompt(facts.tokenizer, teacher_prompt(templates, strategy, question)))
                 for strategy in strategies

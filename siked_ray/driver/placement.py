@@ -1,37 +1,82 @@
 """Plain values for the stages, out of the settings: where configuration objects stop."""
 
+import math
+from functools import partial
+
 from siked_ray.config import Config
+from siked_ray.core.mixture import MixtureRules
 from siked_ray.core.prompts import PromptTemplates
-from siked_ray.driver.demand import DISPATCH, Bundle, engines_demand, missing, total, training_demand
-from siked_ray.generation.pool import PoolSize
+from siked_ray.core.stopping import Spent, StoppingRules
+from siked_ray.driver.demand import CLIENT, STUDENT, Bundle, engines_demand, is_server, missing, total, training_demand
+from siked_ray.generation.openai_engine import EndpointOptions, OpenAIEngine
+from siked_ray.generation.pool import EngineSpec, PoolSize
 from siked_ray.generation.task import SamplingPlan, greedy_plan
-from siked_ray.generation.vllm_engine import EngineOptions
+from siked_ray.generation.vllm_engine import EngineOptions, VllmEngine
+from siked_ray.loop import LoopRules
+from siked_ray.settings import EngineSettings, TeacherSource
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.trainer import WorkerGroup
 
 _SPARE_CPUS = 1
+_ENGINE_START_TIMEOUT_S = 1800.0
+#: Rows in flight per sequence that an engine decodes at once: a reserve for the time until further rows arrive.
+_QUEUE = 1.5
 
 
-def engine_options(config: Config, max_model_len: int) -> EngineOptions:
-    engine = config.engine
+def engine_spec(config: Config, key: str, max_model_len: int) -> EngineSpec:
+    """How the engines of the student or of a part of the teacher are opened; `key` as in `TeacherPart`."""
+    if is_server(config, key):
+        endpoint = endpoint_options(config.teacher_part(key).source)
+        return EngineSpec(
+            open_engine=partial(OpenAIEngine, options=endpoint),
+            environment={},
+            rows_in_flight=endpoint.max_concurrency,
+        )
+    options = _vllm_options(config.engine_of(key), max_model_len, config.trust_remote_code)
+    samples_at_once = config.generation.num_samples if config.generation.keep == "all" else 1
+    return EngineSpec(
+        open_engine=partial(VllmEngine, options=options),
+        environment=options.environment(),
+        rows_in_flight=math.ceil(_QUEUE * options.max_num_seqs / samples_at_once),
+    )
+
+
+def endpoint_options(source: TeacherSource) -> EndpointOptions:
+    endpoint = source.endpoint
+    return EndpointOptions(
+        base_url=endpoint.base_url,
+        api=endpoint.api,
+        api_key_env=endpoint.api_key_env,
+        max_concurrency=endpoint.max_concurrency,
+    )
+
+
+def _vllm_options(engine: EngineSettings, max_model_len: int, trust_remote_code: bool) -> EngineOptions:
     return EngineOptions(
         use_gpu=engine.gpus_per_engine > 0,
         max_num_seqs=engine.max_num_seqs,
         max_model_len=max_model_len,
         dtype=engine.dtype,
         kv_cache_gib=engine.kv_cache_gib,
-        gpu_memory_utilization=engine.gpu_memory_utilization,
+        gpu_memory_utilization=engine.gpu_memory_utilization * min(engine.gpus_per_engine, 1.0),
         tensor_parallel_size=engine.tensor_parallel_size,
-        trust_remote_code=config.trust_remote_code,
+        pipeline_parallel_size=engine.pipeline_parallel_size,
+        batch_invariant=engine.batch_invariant,
+        trust_remote_code=trust_remote_code,
     )
 
 
-def pool_size(config: Config) -> PoolSize:
-    engine = config.engine
+def pool_size(config: Config, key: str) -> PoolSize:
+    """How many engines the student or a part of the teacher gets; a server is talked to by one process."""
+    engine, server = config.engine_of(key), is_server(config, key)
+    least, most = (1, 1) if server else engine.engine_bounds
     return PoolSize(
-        num_engines=engine.num_engines,
-        cpus_per_engine=engine.cpus_per_engine,
-        gpus_per_engine=engine.gpus_per_engine,
+        min_engines=least,
+        max_engines=most,
+        cpus_per_engine=CLIENT["CPU"] if server else engine.cpus_per_engine,
+        gpus_per_engine=0.0 if server else engine.gpus_per_engine,
+        resources=config.cluster.generation_resources,
+        start_timeout_s=max(_ENGINE_START_TIMEOUT_S, config.cluster.placement_timeout_s),
     )
 
 
@@ -59,6 +104,30 @@ def prompt_templates(config: Config) -> PromptTemplates:
         student=prompts.student,
         stop=tuple(prompts.stop),
     )
+
+
+def mixture_rules(config: Config) -> MixtureRules:
+    mixture = config.mixture
+    return MixtureRules(
+        policy=mixture.policy,
+        order=tuple(mixture.order),
+        alphas=tuple(mixture.alphas),
+        kl_bound=mixture.kl_bound,
+    )
+
+
+def loop_rules(config: Config) -> LoopRules:
+    iterations = config.iterations
+    budget = Spent(hours=iterations.max_hours, gpu_hours=iterations.max_gpu_hours, tokens=iterations.max_tokens)
+    stopping = StoppingRules(
+        max_iterations=iterations.max,
+        patience=iterations.patience,
+        min_gain=iterations.min_gain,
+        max_drop=iterations.max_drop,
+        max_share=iterations.max_share,
+        budget=budget,
+    )
+    return LoopRules(stopping=stopping, start=iterations.start)
 
 
 def training_plan(config: Config, seed: int) -> TrainingPlan:
@@ -98,12 +167,12 @@ def worker_group(config: Config) -> WorkerGroup:
 
 def cpus_wanted(config: Config) -> float:
     """Logical CPUs with which engines and training workers fit side by side."""
-    return _side_by_side(config).get("CPU", 0.0) + _SPARE_CPUS
+    return total(_side_by_side_bundles(config)).get("CPU", 0.0) + _SPARE_CPUS
 
 
 def gpus_wanted(config: Config) -> float:
     """GPUs with which engines and training workers fit side by side."""
-    return _side_by_side(config).get("GPU", 0.0)
+    return total(_side_by_side_bundles(config)).get("GPU", 0.0)
 
 
 def fit_side_by_side(config: Config) -> bool:
@@ -115,8 +184,4 @@ def fit_side_by_side(config: Config) -> bool:
 
 
 def _side_by_side_bundles(config: Config) -> tuple[Bundle, ...]:
-    return (*engines_demand(config).bundles, *training_demand(config).bundles)
-
-
-def _side_by_side(config: Config) -> dict[str, float]:
-    return total(bundle for bundle in _side_by_side_bundles(config) if bundle is not DISPATCH)
+    return (*engines_demand(config, STUDENT).bundles, *training_demand(config).bundles)

@@ -8,9 +8,13 @@ from siked_ray.core.problem import Problem, Split
 from siked_ray.data import run_directory as names
 from siked_ray.data.problems import Exclusion, ProblemSet, load_problems, split_problems
 from siked_ray.data.storage import Storage
+from siked_ray.driver.branching import find_branch, stored_splits
+from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.existing import read_rationales
 from siked_ray.driver.models import ModelFacts, inspect_model, longest_prompt_tokens
-from siked_ray.errors import ConfigError, DataError, UnreachableError
+from siked_ray.driver.placement import endpoint_options
+from siked_ray.errors import ConfigError, DataError, ModelError, UnreachableError
+from siked_ray.generation.openai_engine import EndpointOptions, check_endpoint
 
 #: Context of engines for a model that does not say its own.
 _DEFAULT_CONTEXT = 4096
@@ -56,18 +60,19 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
     except UnreachableError as error:
         if not offline_is_fine:
             raise
-        unknown = dict.fromkeys(models, config.engine.max_model_len or _DEFAULT_CONTEXT)
+        unknown = {role: config.engine_of(role).max_model_len or _DEFAULT_CONTEXT for role in models}
         return Checked(
             train=(), validation=(), tests={}, excluded=(), models=models, max_model_len=unknown, notes=[str(error)]
         )
-    train, validation = split_problems(problems, validation_fraction=config.data.validation_fraction, seed=config.seed)
+    train, validation = _split(problems, config)
     if not train or not validation:
         raise DataError(
             f"{config.data.train} gives {len(train)} training and {len(validation)} held-out problems; both are "
             "needed. Raise data.limit, or change data.validation_fraction."
         )
-    if config.teacher.source != "vllm":
-        read_rationales(config, train)
+    for part in config.teacher_parts():
+        if not part.source.is_sampled:
+            read_rationales(part, config, train)
     questions = [p.question for split in (train, validation, *tests.values()) for p in split]
     return Checked(
         train=train,
@@ -81,11 +86,37 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
 
 
 def _models(config: Config, offline_is_fine: bool) -> dict[str, ModelFacts]:
-    roles = {"student": config.student.model}
-    if config.teacher.source == "vllm":
-        assert config.teacher.model is not None, "settings with source vllm have a teacher.model"
-        roles["teacher"] = config.teacher.model
-    return {role: inspect_model(name, role, config, offline_is_fine=offline_is_fine) for role, name in roles.items()}
+    """The student's model and those of the teacher's parts that are sampled, by the part's key."""
+    models = {STUDENT: inspect_model(config.student.model, STUDENT, config, offline_is_fine=offline_is_fine)}
+    for part in config.teacher_parts():
+        name = part.source.model
+        if part.source.source == "vllm":
+            assert name is not None, "settings with source vllm have a teacher.model"
+            models[part.key] = inspect_model(name, part.key, config, offline_is_fine=offline_is_fine)
+        elif part.source.source == "openai":
+            assert name is not None, "settings with source openai have a teacher.model"
+            models[part.key] = _served_model(name, endpoint_options(part.source), offline_is_fine)
+    return models
+
+
+def _served_model(name: str, endpoint: EndpointOptions, offline_is_fine: bool) -> ModelFacts:
+    """A model behind a server; raises ModelError when the server does not serve it."""
+    problem = check_endpoint(name, endpoint)
+    if problem and not offline_is_fine:
+        raise ModelError(problem)
+    note = f"behind {endpoint.base_url}" + (f", which is not there yet: {problem}" if problem else "")
+    return ModelFacts(name=name, known=False, note=note)
+
+
+def _split(problems: ProblemSet, config: Config) -> tuple[Sequence[Problem], Sequence[Problem]]:
+    """Training and held-out problems; those of the run that this one branches from, whatever the seed."""
+    own = Storage(config.run_dir)
+    if config.start_from and own.exists(names.CONFIG):
+        return stored_splits(own)
+    branch = find_branch(config)
+    if branch is not None:
+        return stored_splits(branch.origin)
+    return split_problems(problems, validation_fraction=config.data.validation_fraction, seed=config.seed)
 
 
 def _load(name: str, config: Config) -> ProblemSet:
@@ -124,13 +155,12 @@ def _folded(question: str) -> str:
 
 def context_length(config: Config, role: str, facts: ModelFacts, questions: Sequence[str]) -> int:
     """Context with which a role's engines are opened: as long as needed, at most what the model can do."""
+    asked = config.engine_of(role).max_model_len
     if not facts.known:
-        return config.engine.max_model_len or _DEFAULT_CONTEXT
-    limit = min(
-        facts.context or config.engine.max_model_len or _DEFAULT_CONTEXT, config.engine.max_model_len or 1 << 30
-    )
+        return asked or _DEFAULT_CONTEXT
+    limit = min(facts.context or asked or _DEFAULT_CONTEXT, asked or 1 << 30)
     new_tokens = config.generation.max_new_tokens
-    if role == "student":
+    if role == STUDENT:
         new_tokens = max(new_tokens, config.evaluation.max_new_tokens)
     shortest, longest = longest_prompt_tokens(facts, role, config, questions)
     if shortest + new_tokens > limit:

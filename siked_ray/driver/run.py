@@ -21,13 +21,13 @@ from siked_ray.driver.bootstrap import resolve_models
 from siked_ray.driver.failures import as_siked_error
 from siked_ray.driver.generating import Generating
 from siked_ray.driver.inputs import RunInputs
-from siked_ray.driver.placement import engine_options, fit_side_by_side, pool_size
+from siked_ray.driver.placement import engine_spec, fit_side_by_side, loop_rules, pool_size
 from siked_ray.driver.sign_of_life import SignOfLife
 from siked_ray.driver.stages import RayStages
 from siked_ray.driver.waiting import StagePlacement, release_nodes
 from siked_ray.errors import SikedError
 from siked_ray.logs import redirect_output
-from siked_ray.loop import LoopRules, run_loop
+from siked_ray.loop import run_loop
 from siked_ray.report.html import render
 from siked_ray.report.metrics import metrics_lines
 from siked_ray.report.summary import build_summary
@@ -109,16 +109,9 @@ class Driver:
         return None
 
     def _run_loop(self) -> None:
-        iterations = self.config.iterations
-        rules = LoopRules(
-            max_iterations=iterations.max,
-            patience=iterations.patience,
-            min_gain=iterations.min_gain,
-            start=iterations.start,
-        )
         stages = self._make_stages(self)
         try:
-            run_loop(stages, rules)
+            run_loop(stages, loop_rules(self.config))
         finally:
             stages.close()
 
@@ -142,10 +135,9 @@ def _ray_stages(driver: Driver) -> RayStages:
     placement = StagePlacement(config, driver.board, keep_engines_while_training=side_by_side)
     models = resolve_models(inputs.models, config, board=driver.board, log_dir=driver.log_dir)
     generating = Generating(
-        driver.storage,
         driver.board,
-        options={role: engine_options(config, inputs.max_model_len[role]) for role in models},
-        size=pool_size(config),
+        specs={key: engine_spec(config, key, inputs.max_model_len[key]) for key in models},
+        sizes={key: pool_size(config, key) for key in models},
         log_dir=driver.log_dir,
         keep_engines_while_training=side_by_side,
     )
@@ -154,7 +146,7 @@ def _ray_stages(driver: Driver) -> RayStages:
         driver.storage,
         generating,
         driver.board,
-        teacher_model=models.get("teacher", ""),
+        teacher_models=models,
         base_model=models["student"],
         test_sets=list(inputs.test_sets),
         log_dir=driver.log_dir,

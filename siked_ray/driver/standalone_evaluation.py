@@ -9,20 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from siked_ray.config import Config, load_values
-from siked_ray.core.rollout import FREE
 from siked_ray.core.verdict import Verdict
 from siked_ray.data import run_directory as names
 from siked_ray.data.problems import load_problems
+from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.board import ProgressBoard
+from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.generating import Generating
+from siked_ray.driver.inputs import problem_row
 from siked_ray.driver.models import inspect_model
-from siked_ray.driver.placement import engine_options, evaluation_plan, pool_size, prompt_templates
+from siked_ray.driver.placement import engine_spec, pool_size
 from siked_ray.driver.preflight import context_length
+from siked_ray.driver.sampling import Sampling
 from siked_ray.driver.session import Show, connected
 from siked_ray.driver.what_if import read_config
 from siked_ray.evaluation.metrics import Outcome, evaluate_dataset
-from siked_ray.generation.task import GenerationTask, Role
 
 _REFRESH_S = 0.5
 
@@ -46,35 +48,25 @@ def evaluate_model(
         problems = load_problems(data, limit=limit)
         facts = inspect_model(model, "student", config)
         max_model_len = context_length(config, "student", facts, [problem.question for problem in problems])
-        rows = [
-            {"problem_id": p.problem_id, "question": p.question, "answer": p.answer, "strategy": strategy}
-            for strategy in (FREE, *config.strategies)
-            for p in problems
-        ]
         storage = Storage(folder)
+        storage.write_parquet(
+            names.problems("evaluation"), table("problems", [problem_row(p, "test") for p in problems])
+        )
         with connected(config, f"{folder}/client.log"), _shown_board(show) as board:
             generating = Generating(
-                storage,
                 board,
-                options={"student": engine_options(config, max_model_len)},
-                size=pool_size(config),
+                specs={STUDENT: engine_spec(config, STUDENT, max_model_len)},
+                sizes={STUDENT: pool_size(config, STUDENT)},
                 log_dir=f"{folder}/logs",
                 keep_engines_while_training=False,
             )
+            sampling = Sampling(config, storage, generating, board, teacher_models={})
             try:
-                generating.sample(
-                    _task(config, model),
-                    rows,
-                    folder="rollouts",
-                    stage="evaluation",
-                    title=f"evaluation on {data}",
-                    batch_size=config.generation.batch_size,
-                    max_quarantined_fraction=config.max_quarantined_fraction,
-                )
+                sampling.evaluation(model, 0, "evaluation", ["evaluation"], f"evaluation on {data}")
             finally:
                 generating.close()
         columns = ["problem_id", "requested", "strategy", "verdict"]
-        stored = storage.read_parquet(storage.files("rollouts", ".parquet"), columns).to_pylist()
+        stored = storage.read_parquet(storage.files(names.evaluation_rollouts(0), ".parquet"), columns).to_pylist()
     outcomes = [Outcome(**(row | {"verdict": Verdict(row["verdict"])})) for row in stored]
     return asdict(evaluate_dataset([p.problem_id for p in problems], outcomes, config.strategies))
 
@@ -96,20 +88,6 @@ def _settings(model: str, data: str, run_dir: str, prompts: str | None, max_new_
     if own:
         values["strategies"] = own.strategies
     return load_values(values, base=Path(), shown="these settings")
-
-
-def _task(config: Config, model: str) -> GenerationTask:
-    return GenerationTask(
-        role=Role.STUDENT,
-        iteration=0,
-        model=model,
-        weights=model,
-        run_seed=config.seed,
-        strategies=config.strategy_records(),
-        templates=prompt_templates(config),
-        plan=evaluation_plan(config),
-        program_timeout_s=config.generation.program_timeout_s,
-    )
 
 
 @contextmanager

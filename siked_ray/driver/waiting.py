@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from siked_ray.config import Config
-from siked_ray.driver.demand import Bundle, Demand, engines_demand, missing, total, training_demand
+from siked_ray.driver.demand import STUDENT, Bundle, Demand, engines_demand, missing, total, training_demand
 from siked_ray.errors import PlacementError
 
 _LOOK_INTERVAL_S = 2.0
@@ -32,15 +32,17 @@ class StagePlacement:
             self._before_training()
 
     def _before_sampling(self, *, is_teacher: bool) -> None:
-        if is_teacher and self._config.teacher.source != "vllm":
-            return
-        if not self._engines_up:
-            self._await(engines_demand(self._config), freed=())
-        self._engines_up = not is_teacher  # the teacher's engines end with their stage
+        if is_teacher:  # its engines end with the stage, one part after the other
+            for part in self._config.teacher_parts():
+                if part.source.is_sampled:
+                    self._await(engines_demand(self._config, part.key), freed=())
+        elif not self._engines_up:
+            self._await(engines_demand(self._config, STUDENT), freed=())
+            self._engines_up = True
 
     def _before_training(self) -> None:
         keep = self._engines_up and self._keep_engines
-        freed = engines_demand(self._config).bundles if self._engines_up and not keep else ()
+        freed = engines_demand(self._config, STUDENT).bundles if self._engines_up and not keep else ()
         self._await(training_demand(self._config), freed=freed)
         self._engines_up = keep
 

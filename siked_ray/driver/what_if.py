@@ -1,34 +1,61 @@
 """Questions to a run that need no generation: what would another policy have mixed?"""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from siked_ray.config import Config, read_resolved
-from siked_ray.core.mixture import Policy, Source
-from siked_ray.core.problem import Split
+from siked_ray.config import Config, overridden, read_resolved
 from siked_ray.data import run_directory as names
 from siked_ray.data.storage import Storage
-from siked_ray.driver.mixing import COLUMNS, Kept, keep_first_correct, mix
-from siked_ray.driver.placement import prompt_templates
+from siked_ray.data.tables import attach, rows
+from siked_ray.driver.mixing import decide_mixture, kept_rows
+from siked_ray.driver.placement import mixture_rules
 from siked_ray.errors import ConfigError, DataError
 
+if TYPE_CHECKING:
+    import duckdb
 
-def recompute_mixture(run_dir: str, iteration: int, policy: str | None) -> dict[str, Any]:
-    """Counts, α and sha256 of the mixture that a policy (default: the run's) makes of the stored rollouts."""
+_DIFFERENCE = """
+SELECT side, source, strategy, count(*) AS n FROM (
+    SELECT 'added' AS side, source, strategy, request_id FROM mixture
+    ANTI JOIN trained USING (source, strategy, request_id)
+    UNION ALL
+    SELECT 'removed', source, strategy, request_id FROM trained
+    ANTI JOIN mixture USING (source, strategy, request_id)
+) GROUP BY ALL ORDER BY ALL
+"""
+
+
+def recompute_mixture(run_dir: str, iteration: int, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Figures of the mixture that other `mixture.…` settings make of the stored rollouts (default: the run's own).
+
+    "difference" compares it with what was trained on, row by row: rows added and removed, in all and by source and
+    strategy; None where the iteration has not been trained. Raises ConfigError and DataError.
+    """
     storage = Storage(run_dir)
-    config = read_config(storage)
-    student_folder = names.student_rollouts(iteration)
-    if iteration and not storage.files(student_folder, ".parquet"):
+    config = with_mixture_settings(read_config(storage), overrides)
+    teacher = storage.files(names.TEACHER_ROLLOUTS, ".parquet")
+    student = storage.files(names.student_rollouts(iteration), ".parquet") if iteration else []
+    if not teacher:
+        raise DataError(f"{storage.root} has no rollouts in {names.TEACHER_ROLLOUTS}.")
+    if iteration and not student:
         raise DataError(f"{storage.root} has no rollouts of iteration {iteration}; choose one that was sampled.")
-    problems = storage.read_parquet(names.problems(Split.TRAIN.value)).to_pylist()
-    mixed = mix(
-        _policy(policy, config),
-        _kept(storage, names.TEACHER_ROLLOUTS, Source.TEACHER),
-        _kept(storage, student_folder, Source.STUDENT) if iteration else None,
-        {row["problem_id"]: row["question"] for row in problems},
-        config.strategies,
-        prompt_templates(config),
-    )
-    return {"iteration": iteration, **mixed.counts, "kl_mixture_student": mixed.kl_mixture_student}
+    with kept_rows(storage, config.strategies, teacher=teacher, student=student) as mixture:
+        selection, policy = decide_mixture(mixture.kept, mixture_rules(config), iteration)
+        mixed = mixture.apply(selection, policy)
+        difference = _difference(mixture.connection, storage, iteration)
+    return {
+        "iteration": iteration,
+        **mixed.counts,
+        "kl_mixture_student": mixed.kl_mixture_student,
+        "difference": difference,
+    }
+
+
+def sampled_iterations(run_dir: str) -> list[int]:
+    """Iterations of a run whose mixture can be recomputed; DataError when the directory holds no run."""
+    storage = Storage(run_dir)
+    last = read_config(storage).iterations.max
+    return [i for i in range(last + 1) if i == 0 or storage.files(names.student_rollouts(i), ".parquet")]
 
 
 def read_config(storage: Storage) -> Config:
@@ -38,18 +65,26 @@ def read_config(storage: Storage) -> Config:
     return read_resolved(storage.read_text(names.CONFIG), storage.path(names.CONFIG))
 
 
-def _policy(name: str | None, config: Config) -> Policy:
-    if name is None:
-        return config.mixture.policy
-    try:
-        return Policy(name)
-    except ValueError:
-        known = ", ".join(policy.value for policy in Policy)
-        raise ConfigError(f"There is no mixture policy {name!r}; choose one of {known}.") from None
+def with_mixture_settings(config: Config, overrides: Sequence[str]) -> Config:
+    """The settings with other values below `mixture`; ConfigError for any other key, which rollouts depend on."""
+    for override in overrides:
+        if not override.startswith("mixture."):
+            raise ConfigError(
+                f"{override!r} is no setting of the mixture; rollouts are stored, so only mixture.… can change."
+            )
+    return overridden(config, overrides)
 
 
-def _kept(storage: Storage, folder: str, source: Source) -> Kept:
-    parts = storage.files(folder, ".parquet")
-    if not parts:
-        raise DataError(f"{storage.root} has no rollouts in {folder}.")
-    return keep_first_correct(storage.read_parquet(parts, COLUMNS).to_pylist(), source)
+def _difference(connection: "duckdb.DuckDBPyConnection", storage: Storage, iteration: int) -> dict[str, Any] | None:
+    if not storage.exists(names.mixture(iteration)):
+        return None
+    attach(connection, storage, "mixture", {"trained": [names.mixture(iteration)]})
+    found = rows(connection, _DIFFERENCE)
+    by_side = {side: [row for row in found if row["side"] == side] for side in ("added", "removed")}
+    return {
+        **{side: sum(row["n"] for row in changed) for side, changed in by_side.items()},
+        **{
+            f"{side}_by_source": [{"source": r["source"], "strategy": r["strategy"], "rows": r["n"]} for r in changed]
+            for side, changed in by_side.items()
+        },
+    }

@@ -1,5 +1,6 @@
-"""Free, forced and oracle accuracy and the student's choice of strategy, from greedy rollouts."""
+"""Accuracy free, forced, by majority and by any strategy, the choice of strategy, and how sure all this is."""
 
-from siked_ray.evaluation.metrics import DatasetMetrics, evaluate_dataset
+from siked_ray.evaluation.metrics import DatasetMetrics, compare_free, evaluate_dataset
+from siked_ray.evaluation.outcomes import Outcome
 
-__all__ = ["DatasetMetrics", "evaluate_dataset"]
+__all__ = ["DatasetMetrics", "Outcome", "compare_free", "evaluate_dataset"]

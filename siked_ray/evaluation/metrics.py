@@ -5,17 +5,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from siked_ray.core.rollout import FREE
-from siked_ray.core.verdict import Verdict
+from siked_ray.evaluation.choice import NONE, Choices, examine_choices
+from siked_ray.evaluation.intervals import Paired, bootstrap_interval, compare
+from siked_ray.evaluation.majority import majority_solves
+from siked_ray.evaluation.outcomes import Outcome, by_problem, chosen, solves
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """One greedy completion: what was asked for, what was used, the verdict."""
+class Intervals:
+    """95 % bootstrap intervals over problems of the accuracies of the same names."""
 
-    problem_id: str
-    requested: str
-    strategy: str
-    verdict: Verdict
+    free: tuple[float, float]
+    oracle: tuple[float, float]
+    majority: tuple[float, float]
+    forced: Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,35 +26,55 @@ class DatasetMetrics:
     """Accuracies over `num_problems`; a problem without a completion counts as not solved.
 
     `free`: the student writes its own tag. `forced`: per strategy. `oracle`: solved by any forced strategy or the
-    free choice. `strategy_histogram`: share of the free completions per chosen tag, "none" without a known one.
+    free choice. `majority`: the answer of most forced strategies. `strategy_histogram`: share of the free completions
+    per chosen tag, "none" without a known one.
     """
 
     num_problems: int
     free: float
     oracle: float
+    majority: float
     forced: Mapping[str, float]
     strategy_histogram: Mapping[str, float]
+    intervals: Intervals
+    choices: Choices
 
 
 def evaluate_dataset(
     problem_ids: Sequence[str], outcomes: Iterable[Outcome], strategies: Sequence[str]
 ) -> DatasetMetrics:
     """Metrics of a data set from the outcomes of its problems (others are passed over)."""
-    wanted = set(problem_ids)
-    outcomes = [outcome for outcome in outcomes if outcome.problem_id in wanted]
-    solved: dict[str, set[str]] = {name: set() for name in (FREE, *strategies)}
-    chosen: Counter[str] = Counter()
-    for outcome in outcomes:
-        if outcome.verdict is Verdict.CORRECT:
-            solved[outcome.requested].add(outcome.problem_id)
-        if outcome.requested == FREE:
-            chosen[outcome.strategy] += 1
-    any_strategy: set[str] = set().union(*solved.values())
-    total, num_free = max(len(wanted), 1), max(chosen.total(), 1)
+    problems = by_problem(problem_ids, outcomes)
+    free = [solves(answers, FREE) for answers in problems]
+    oracle = [any(one.correct for one in answers.values()) for answers in problems]
+    majority = [majority_solves(answers, strategies) for answers in problems]
+    forced = {name: [solves(answers, name) for answers in problems] for name in strategies}
+    picked = Counter(name for answers in problems if (name := chosen(answers)))
+    num_free = max(picked.total(), 1)
     return DatasetMetrics(
-        num_problems=len(wanted),
-        free=len(solved[FREE]) / total,
-        oracle=len(any_strategy) / total,
-        forced={name: len(solved[name]) / total for name in strategies},
-        strategy_histogram={name: chosen[name] / num_free for name in (*strategies, "none")},
+        num_problems=len(problems),
+        free=_share(free),
+        oracle=_share(oracle),
+        majority=_share(majority),
+        forced={name: _share(solved) for name, solved in forced.items()},
+        strategy_histogram={name: picked[name] / num_free for name in (*strategies, NONE)},
+        intervals=Intervals(
+            free=bootstrap_interval(free),
+            oracle=bootstrap_interval(oracle),
+            majority=bootstrap_interval(majority),
+            forced={name: bootstrap_interval(solved) for name, solved in forced.items()},
+        ),
+        choices=examine_choices(problems, strategies),
     )
+
+
+def compare_free(problem_ids: Sequence[str], before: Iterable[Outcome], after: Iterable[Outcome]) -> Paired:
+    """The free completions of two students on the same problems."""
+    return compare(
+        [solves(answers, FREE) for answers in by_problem(problem_ids, before)],
+        [solves(answers, FREE) for answers in by_problem(problem_ids, after)],
+    )
+
+
+def _share(solved: Sequence[bool]) -> float:
+    return sum(solved) / max(len(solved), 1)

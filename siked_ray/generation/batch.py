@@ -1,4 +1,4 @@
-"""Sample and verify a batch of rows on one engine: rows {problem_id, question, answer, strategy} → rollouts.
+"""Sample and verify rows {problem_id, question, answer, strategy} on one engine → rollouts, row by row.
 
 Plain Python: the engine and the verifier are passed in, so that the logic is testable without either. Verdicts
 are found in a thread pool, off the engine's thread; a program that loops delays its own row only.
@@ -8,45 +8,16 @@ import queue
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from siked_ray.core.ids import request_id, sampling_seed
 from siked_ray.core.prompts import student_prompt, teacher_prompt
 from siked_ray.core.rollout import FREE, Rollout
 from siked_ray.core.strategy import Strategy, clean_rationale, split_tag
 from siked_ray.core.verdict import Judgement, Verdict
-from siked_ray.data.encoding import encode_prompt, encode_text
+from siked_ray.generation.engine import EncodedPrompt, Engine, RequestRejected, Sample
 from siked_ray.generation.sampler import RowSampler
 from siked_ray.generation.task import GenerationTask, Role, Row
-
-
-class Sample(Protocol):
-    """What an engine returns for one request."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def num_tokens(self) -> int: ...
-    @property
-    def finished(self) -> bool: ...
-
-
-class Engine(Protocol):
-    """The part of an engine that sampling needs."""
-
-    tokenizer: Any
-
-    def submit(
-        self,
-        prompt_token_ids: Sequence[int],
-        *,
-        seed: int,
-        temperature: float,
-        top_p: float,
-        max_new_tokens: int,
-        stop: Sequence[str] = (),
-    ) -> Future[Any]: ...
-
 
 Judge = Callable[[str, str, str], Judgement]
 
@@ -60,100 +31,119 @@ class Quarantined:
     reason: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampledRow:
+    """A finished row: all the samples that were drawn, in the order of their indices."""
+
+    row: Row
+    rollouts: tuple[Rollout, ...]
+
+
 @dataclass(slots=True)
 class _LiveRow:
     row: Row
-    prompt: str
-    prompt_token_ids: list[int]
+    prompt: EncodedPrompt
     sampler: RowSampler
+    rollouts: list[Rollout]
+    rejection: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """What became of one sample of a row."""
+
+    live: _LiveRow
+    index: int
+    outcome: Rollout | RequestRejected
 
 
 class BatchSampler:
-    """Runs batches of one task. `engine_name` and `max_model_len` describe the engine."""
+    """Runs batches of rows of one task; several batches may run at once and share the engine."""
 
-    def __init__(
-        self,
-        task: GenerationTask,
-        engine: Engine,
-        judge: Judge,
-        executor: Executor,
-        *,
-        engine_name: str,
-        max_model_len: int,
-    ) -> None:
+    def __init__(self, task: GenerationTask, engine: Engine, judge: Judge, executor: Executor) -> None:
         self._task = task
         self._engine = engine
         self._judge = judge
         self._executor = executor
-        self._engine_name = engine_name
-        self._max_model_len = max_model_len
         self._strategies = {strategy.name: strategy for strategy in task.strategies}
 
-    def run(self, rows: Sequence[Row]) -> Iterator[Rollout | Quarantined]:
-        """Yield each rollout as soon as its verdict is known; rows that cannot be sampled come quarantined."""
-        verified: queue.SimpleQueue[tuple[_LiveRow, Rollout] | BaseException] = queue.SimpleQueue()
+    def run(self, rows: Sequence[Row]) -> Iterator[SampledRow | Quarantined]:
+        """Yield each row as soon as it is finished; rows that cannot be sampled come quarantined."""
+        arrivals: queue.SimpleQueue[_Arrival | BaseException] = queue.SimpleQueue()
         num_outstanding = 0
         for row in rows:
             live = self._prepare(row)
             if isinstance(live, Quarantined):
                 yield live
             else:
-                num_outstanding += self._draw(live, verified)
+                num_outstanding += self._draw(live, arrivals)
         while num_outstanding:
-            item = verified.get()
-            if isinstance(item, BaseException):
-                raise item
-            live, rollout = item
-            live.sampler.add(rollout.sample_index, rollout.verdict)
-            num_outstanding += self._draw(live, verified) - 1
-            yield rollout
+            arrival = arrivals.get()
+            if isinstance(arrival, BaseException):
+                raise arrival
+            num_outstanding += self._arrived(arrival, arrivals) - 1
+            if not arrival.live.sampler.outstanding:
+                yield _finished(arrival.live)
+
+    def _arrived(self, arrival: _Arrival, arrivals: queue.SimpleQueue[Any]) -> int:
+        """Take a sample in; the number of samples that were drawn because of it."""
+        live, outcome = arrival.live, arrival.outcome
+        if isinstance(outcome, RequestRejected):
+            live.rejection = str(outcome)
+            live.sampler.give_up(arrival.index)
+            return 0
+        live.rollouts.append(outcome)
+        live.sampler.add(arrival.index, outcome.verdict)
+        return self._draw(live, arrivals)
 
     def _prepare(self, row: Row) -> _LiveRow | Quarantined:
-        prompt, token_ids = self._render(row)
-        room = self._max_model_len - len(token_ids)
-        plan = self._task.plan
-        if room < plan.max_new_tokens:
-            return Quarantined(
-                problem_id=row["problem_id"],
-                strategy=row["strategy"],
-                reason=f"prompt of {len(token_ids)} tokens leaves {max(room, 0)} of a context of "
-                f"{self._max_model_len}, and {plan.max_new_tokens} new tokens are asked for",
-            )
+        try:
+            prompt = self._encode(row)
+        except RequestRejected as error:
+            return _quarantined(row, str(error))
+        plan, context = self._task.plan, self._engine.max_model_len
+        if prompt.token_ids is not None and context is not None:
+            room = context - len(prompt.token_ids)
+            if room < plan.max_new_tokens:
+                return _quarantined(
+                    row,
+                    f"prompt of {len(prompt.token_ids)} tokens leaves {max(room, 0)} of a context of {context}, "
+                    f"and {plan.max_new_tokens} new tokens are asked for",
+                )
         sampler = RowSampler(num_samples=plan.num_samples, ramp=plan.ramp, keep=plan.keep)
-        return _LiveRow(row=row, prompt=prompt, prompt_token_ids=token_ids, sampler=sampler)
+        return _LiveRow(row=row, prompt=prompt, sampler=sampler, rollouts=[])
 
-    def _render(self, row: Row) -> tuple[str, list[int]]:
-        """Prompt text and token ids; a forced tag is tokenised as a piece of its own, as in training."""
-        tokenizer, templates = self._engine.tokenizer, self._task.templates
+    def _encode(self, row: Row) -> EncodedPrompt:
+        """The row's prompt; a forced tag is tokenised as a piece of its own, as in training."""
+        templates = self._task.templates
         if self._task.role is Role.TEACHER:
-            prompt = teacher_prompt(templates, self._strategies[row["strategy"]], row["question"])
-            return prompt, encode_prompt(tokenizer, prompt)
-        prompt = student_prompt(templates, row["question"])
-        token_ids = encode_prompt(tokenizer, prompt)
-        if row["strategy"] == FREE:
-            return prompt, token_ids
-        tag = self._strategies[row["strategy"]].tag
-        return prompt + tag, token_ids + encode_text(tokenizer, tag)
+            return self._engine.encode(
+                teacher_prompt(templates, self._strategies[row["strategy"]], row["question"]), ""
+            )
+        forced = "" if row["strategy"] == FREE else self._strategies[row["strategy"]].tag
+        return self._engine.encode(student_prompt(templates, row["question"]), forced)
 
-    def _draw(self, live: _LiveRow, verified: queue.SimpleQueue[Any]) -> int:
+    def _draw(self, live: _LiveRow, arrivals: queue.SimpleQueue[Any]) -> int:
         indices = live.sampler.next_indices()
         for index in indices:
-            self._submit(live, index, verified)
+            self._submit(live, index, arrivals)
         return len(indices)
 
-    def _submit(self, live: _LiveRow, index: int, verified: queue.SimpleQueue[Any]) -> None:
+    def _submit(self, live: _LiveRow, index: int, arrivals: queue.SimpleQueue[Any]) -> None:
         row, plan = live.row, self._task.plan
         identity = request_id(row["problem_id"], row["strategy"], index, self._task.iteration)
         seed = sampling_seed(self._task.run_seed, identity)
 
-        def verify(future: Future[Any]) -> None:
+        def verify(future: Future[Sample]) -> None:
             try:
-                verified.put((live, self._rollout(live, index, identity, seed, future.result())))
+                arrivals.put(_Arrival(live, index, self._rollout(live, index, identity, seed, future.result())))
+            except RequestRejected as error:
+                arrivals.put(_Arrival(live, index, error))
             except BaseException as error:
-                verified.put(error)
+                arrivals.put(error)
 
         self._engine.submit(
-            live.prompt_token_ids,
+            live.prompt,
             seed=seed,
             temperature=plan.temperature,
             top_p=plan.top_p,
@@ -172,15 +162,16 @@ class BatchSampler:
             strategy=strategy.name if strategy else "none",
             sample_index=index,
             seed=seed,
-            prompt=live.prompt,
+            prompt=live.prompt.text,
             completion=completion,
+            num_prompt_tokens=sample.num_prompt_tokens,
             num_tokens=sample.num_tokens,
             truncated=not sample.finished,
             verdict=judgement.verdict,
             predicted=judgement.predicted,
             reason=judgement.reason,
             model=self._task.model,
-            engine=self._engine_name,
+            engine=self._engine.name,
         )
 
     def _chosen_strategy(self, requested: str, text: str) -> tuple[Strategy | None, str]:
@@ -197,3 +188,13 @@ class BatchSampler:
         if strategy is None:
             return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason="begins with no known strategy tag")
         return self._judge(strategy.name, completion, answer)
+
+
+def _finished(live: _LiveRow) -> SampledRow | Quarantined:
+    if live.rejection is not None:
+        return _quarantined(live.row, live.rejection)
+    return SampledRow(row=live.row, rollouts=tuple(sorted(live.rollouts, key=lambda one: one.sample_index)))
+
+
+def _quarantined(row: Row, reason: str) -> Quarantined:
+    return Quarantined(problem_id=row["problem_id"], strategy=row["strategy"], reason=reason)

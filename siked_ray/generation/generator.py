@@ -5,109 +5,127 @@ it loads the weights that the task names and goes on.
 """
 
 import dataclasses
+import itertools
 import threading
+import time
+import uuid
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from siked_ray.core.rollout import Rollout
 from siked_ray.core.verdict import Verdict
-from siked_ray.generation.batch import BatchSampler, Quarantined
-from siked_ray.generation.task import EngineStats, GenerationTask, Row
-from siked_ray.generation.vllm_engine import EngineOptions, VllmEngine
+from siked_ray.generation.batch import BatchSampler, Quarantined, SampledRow
+from siked_ray.generation.durable import RowWriter
+from siked_ray.generation.engine import OpenEngine
+from siked_ray.generation.ray_metrics import SamplingMeter
+from siked_ray.generation.task import EngineStats, GenerationTask, Row, RowSink
 from siked_ray.logs import redirect_output
 
 _NUM_JUDGES = 4
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineFacts:
+    """Name and version of a living engine, and the prefix of the parts that its process writes."""
+
+    engine: str
+    writer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What is needed for one task and one sink."""
+
+    task: GenerationTask
+    sink: RowSink
+    sampler: BatchSampler
+    writer: RowWriter
+    verifier: Any
+
+    def close(self) -> None:
+        self.writer.close()
+        self.verifier.close()
+
+
 class Generator:
     """Made a Ray actor by the pool; its methods run in several threads at once."""
 
-    def __init__(self, model: str, options: EngineOptions, log_path: str) -> None:
+    def __init__(self, open_engine: OpenEngine, model: str, log_path: str) -> None:
         redirect_output(Path(log_path))
-        self._engine = VllmEngine(model, options)
-        self._max_model_len = options.max_model_len
+        self._engine = open_engine(model)
         self._weights = model
+        self._writer_id = uuid.uuid4().hex[:12]
+        self._part_names = (f"{self._writer_id}-{index:06d}.parquet" for index in itertools.count())
         self._executor = ThreadPoolExecutor(_NUM_JUDGES, thread_name_prefix="judge")
         self._lock = threading.Lock()
         self._stats = EngineStats()
-        self._rows_in_flight = 0
-        self._sampler: tuple[GenerationTask, BatchSampler] | None = None
-        self._verifier: Any = None
+        self._meter = SamplingMeter()
+        self._ready_at = time.monotonic()
+        self._session: _Session | None = None
 
-    def ready(self) -> str:
-        """Name and version of the engine, once it is up."""
-        from vllm import __version__
-
-        return f"vllm {__version__}"
+    def ready(self) -> EngineFacts:
+        """Answers once the engine is up."""
+        return EngineFacts(engine=self._engine.name, writer_id=self._writer_id)
 
     def stats(self) -> EngineStats:
         """Counters since the start."""
-        return dataclasses.replace(self._stats, busy_s=self._engine.busy_s)
+        return dataclasses.replace(self._stats, busy_s=self._engine.busy_s, up_s=time.monotonic() - self._ready_at)
 
-    def rows_in_flight(self) -> int:
-        """Rows that were given to `generate` and are not finished."""
-        return self._rows_in_flight
-
-    def generate(self, task: GenerationTask, rows: Sequence[Row]) -> tuple[list[Rollout], list[Quarantined]]:
-        """Sample and verify the rows; many calls share the running batch of the engine."""
-        self._add_in_flight(len(rows))
-        try:
-            return self._generate(task, rows)
-        finally:
-            self._add_in_flight(-len(rows))
-
-    def _generate(self, task: GenerationTask, rows: Sequence[Row]) -> tuple[list[Rollout], list[Quarantined]]:
-        sampler = self._sampler_of(task)
-        rollouts: list[Rollout] = []
-        quarantined: list[Quarantined] = []
-        for item in sampler.run(rows):
-            if isinstance(item, Quarantined):
-                quarantined.append(item)
-            else:
-                rollouts.append(item)
-                self._count(samples=1, accepted=item.verdict is Verdict.CORRECT, generated_tokens=item.num_tokens)
-        self._count(rows=len(rows))
-        return rollouts, quarantined
+    def generate(self, task: GenerationTask, sink: RowSink, rows: Sequence[Row]) -> None:
+        """Sample, verify and write the rows, all of which are durable on return; many calls share the engine."""
+        session = self._session_of(task, sink)
+        for finished in session.sampler.run(rows):
+            session.writer.add(finished)
+            self._count(finished)
+        session.writer.flush()
 
     def close(self) -> None:
-        """End the engine's thread and the verifier's processes."""
+        """End the engine and the verifier's processes."""
         self._engine.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
-        if self._verifier is not None:
+        if self._session is not None:
             with suppress(Exception):
-                self._verifier.close()
+                self._session.close()
 
-    def _add_in_flight(self, num_rows: int) -> None:
+    def _count(self, row: SampledRow | Quarantined) -> None:
         with self._lock:
-            self._rows_in_flight += num_rows
+            self._stats += _stats_of(row)
+        if isinstance(row, SampledRow):
+            self._meter.count(row)
 
-    def _count(self, **increments: int) -> None:
+    def _session_of(self, task: GenerationTask, sink: RowSink) -> _Session:
         with self._lock:
-            self._stats += EngineStats(**increments)
+            current = self._session
+            if current is None or current.task != task or current.sink.folder != sink.folder:
+                if current is not None:
+                    current.close()
+                self._session = current = self._new_session(task, sink)
+            return current
 
-    def _sampler_of(self, task: GenerationTask) -> BatchSampler:
-        with self._lock:
-            if self._sampler is None or self._sampler[0] != task:
-                self._sampler = (task, self._new_sampler(task))
-            return self._sampler[1]
-
-    def _new_sampler(self, task: GenerationTask) -> BatchSampler:
+    def _new_session(self, task: GenerationTask, sink: RowSink) -> _Session:
         from siked_ray.verification import Verifier
 
         if task.weights != self._weights:
             self._engine.load_weights(task.weights)
             self._weights = task.weights
-        if self._verifier is not None:
-            self._verifier.close()
-        self._verifier = Verifier(task.strategies, program_timeout_s=task.program_timeout_s)
-        return BatchSampler(
-            task,
-            self._engine,
-            self._verifier.judge,
-            self._executor,
-            engine_name=self.ready(),
-            max_model_len=self._max_model_len,
-        )
+        verifier = Verifier(task.strategies, program_timeout_s=task.program_timeout_s)
+        sampler = BatchSampler(task, self._engine, verifier.judge, self._executor)
+        return _Session(task, sink, sampler, RowWriter(sink, self._part_names), verifier)
+
+
+def _stats_of(row: SampledRow | Quarantined) -> EngineStats:
+    if isinstance(row, Quarantined):
+        return EngineStats(rows=Counter([row.strategy]))
+    accepted = sum(one.verdict is Verdict.CORRECT for one in row.rollouts)
+    strategy = row.row["strategy"]
+    return EngineStats(
+        samples=len(row.rollouts),
+        accepted=accepted,
+        generated_tokens=sum(one.num_tokens for one in row.rollouts),
+        rows=Counter([strategy]),
+        solved=Counter([strategy] if accepted else []),
+    )

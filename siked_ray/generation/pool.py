@@ -1,96 +1,246 @@
 """The pool of generator actors: engines are owned by the driver and never leaked.
 
 Starting an engine is expensive and new weights in a living one are cheap, so a pool lives as long as its
-architecture is needed. Closing it kills the actors and waits until Ray has their resources back.
+architecture is needed. It grows with the rows that wait, up to its bounds; a lost engine is started again by Ray and
+joins when it is up. Closing the pool kills the actors and waits until Ray has their resources back.
 """
 
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
 from siked_ray.errors import PlacementError, StageError
-from siked_ray.generation.generator import Generator
-from siked_ray.generation.task import EngineStats
-from siked_ray.generation.vllm_engine import EngineOptions
+from siked_ray.generation.engine import OpenEngine
+from siked_ray.generation.generator import EngineFacts, Generator
+from siked_ray.generation.task import EngineStats, Row
 
-#: Calls one generator works on at once: enough that the next batch is there before the last row of one ends.
-CALLS_IN_FLIGHT = 3
+#: Rows that travel to an engine together, at most.
+ROWS_PER_CALL = 64
 _CONTROL_CALLS = 2
+_SPARE_CALLS = 2
 _RELEASE_TIMEOUT_S = 60.0
+_IDLE_S = 60.0
+#: Losses of one engine that it is started again after.
+_MAX_RESTARTS = 30
+_ASK_AGAIN_S = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineSpec:
+    """How the pool's engines are opened; `environment` is set before anything is imported in their processes.
+
+    `rows_in_flight` rows keep one engine's running batch full.
+    """
+
+    open_engine: OpenEngine
+    environment: Mapping[str, str]
+    rows_in_flight: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoolSize:
-    """Number of engines and what Ray reserves for each."""
+    """Bounds of the number of engines, and what Ray reserves for each."""
 
-    num_engines: int
+    min_engines: int
+    max_engines: int
     cpus_per_engine: float
     gpus_per_engine: float
+    resources: Mapping[str, float]
+    start_timeout_s: float
+
+
+@dataclass(slots=True, eq=False)
+class PooledEngine:
+    """A generator actor as the pool sees it: `opening` until its engine is up, then with `facts`."""
+
+    actor: Any
+    opening: Any
+    facts: EngineFacts | None = None
+    rows_in_flight: int = 0
+    num_calls: int = 0
+    idle_since: float = field(default_factory=time.monotonic)
+
+
+def engines_wanted(num_waiting_rows: int, rows_in_flight: int, size: PoolSize) -> int:
+    """As many engines as there are full loads of waiting rows, within the pool's bounds."""
+    return max(size.min_engines, min(size.max_engines, math.ceil(num_waiting_rows / rows_in_flight)))
 
 
 class EnginePool:
-    """`num_engines` living generator actors for one architecture."""
+    """Living generator actors for one architecture. Used by one thread, except for `stats`."""
 
-    def __init__(self, model: str, options: EngineOptions, size: PoolSize, *, name: str, log_dir: str) -> None:
-        import ray
-
-        actor_class = ray.remote(Generator).options(
-            num_cpus=size.cpus_per_engine,
-            num_gpus=size.gpus_per_engine,
-            max_concurrency=CALLS_IN_FLIGHT + _CONTROL_CALLS,
-            max_restarts=3,
-            max_task_retries=3,
-            runtime_env={"env_vars": options.environment()},
-        )
+    def __init__(self, model: str, spec: EngineSpec, size: PoolSize, *, name: str, log_dir: str) -> None:
+        self._model = model
+        self._spec = spec
         self._size = size
+        self._name = name
         self._log_dir = log_dir
-        self.generators: list[Any] = [
-            actor_class.remote(model, options, f"{log_dir}/{name}_{index:02d}.log") for index in range(size.num_engines)
-        ]
+        self._num_started = 0
+        self._without_engine_since: float | None = time.monotonic()
+        self._engines: list[PooledEngine] = []
+        self._grow(size.min_engines)
 
-    def wait_ready(self, timeout_s: float) -> str:
-        """Wait until every engine is up; returns the engine's name and version."""
+    def __len__(self) -> int:
+        return len(self._engines)
+
+    @property
+    def opening(self) -> list[Any]:
+        """References that are done when a further engine is up."""
+        return [engine.opening for engine in self._engines if engine.opening is not None]
+
+    def wait_ready(self) -> str:
+        """Wait until a first engine is up; returns the engine's name and version."""
         import ray
 
-        pending = [generator.ready.remote() for generator in self.generators]
-        try:
-            return ray.get(pending, timeout=timeout_s)[0]
-        except ray.exceptions.GetTimeoutError:
-            raise PlacementError(
-                f"{len(self.generators)} engine(s) were not up after {timeout_s:.0f} s; free are "
-                f"{ray.available_resources()}. Lower engine.num_engines or the resources per engine, or see "
-                f"{self._log_dir}."
-            ) from None
-        except ray.exceptions.RayError as error:
-            raise StageError(
-                f"An engine did not start: {_telling_line(str(error))} (its log is in {self._log_dir})"
-            ) from None
+        while True:
+            self.tend(0)
+            for engine in self._engines:
+                if engine.facts is not None:
+                    return engine.facts.engine
+            ray.wait(self.opening, timeout=1.0)
+
+    def tend(self, num_waiting_rows: int) -> None:
+        """Take in engines that came up, start more for what waits, give back what has been idle for long."""
+        for engine in self._engines:
+            if engine.opening is not None:
+                self._take_in(engine)
+        self._check_start_timeout()
+        self._grow(engines_wanted(num_waiting_rows, self._spec.rows_in_flight, self._size) - len(self._engines))
+        if num_waiting_rows == 0:
+            self._shrink()
+
+    def free_engine(self) -> PooledEngine | None:
+        """The engine that is up and has most room for further rows; None when all are full."""
+        limit = self._spec.rows_in_flight
+        free = [
+            engine
+            for engine in self._engines
+            if engine.facts is not None and engine.rows_in_flight < limit and engine.num_calls < self._max_calls
+        ]
+        return min(free, key=lambda engine: engine.rows_in_flight, default=None)
+
+    def submit(self, engine: PooledEngine, task: Any, sink: Any, rows: Sequence[Row]) -> Any:
+        """Have an engine sample rows; the reference is done when they are durable. Then tell it by `returned`."""
+        engine.rows_in_flight += len(rows)
+        engine.num_calls += 1
+        return engine.actor.generate.remote(task, sink, rows)
+
+    def returned(self, engine: PooledEngine, rows: Sequence[Row]) -> None:
+        """A call came back."""
+        engine.rows_in_flight -= len(rows)
+        engine.num_calls -= 1
+        engine.idle_since = time.monotonic()
+
+    def replace(self, engine: PooledEngine, *, is_broken: bool) -> None:
+        """An engine was lost: Ray starts its actor again. `is_broken`: the actor lives, its engine does not."""
+        import ray
+
+        if engine.opening is None:
+            if is_broken:
+                ray.kill(engine.actor, no_restart=False)
+            engine.facts = None
+            engine.opening = _asked(engine.actor)
 
     def stats(self) -> EngineStats:
         """Sum of the engines' counters; engines that do not answer at once count as they did not exist."""
         import ray
 
-        references = [generator.stats.remote() for generator in self.generators]
-        ready, _ = ray.wait(references, num_returns=len(references), timeout=2.0)
+        references = [engine.actor.stats.remote() for engine in list(self._engines) if engine.facts is not None]
+        ready, _ = ray.wait(references, num_returns=len(references), timeout=2.0) if references else ([], [])
         return reduce(lambda total, one: total + one, _results(ready), EngineStats())
 
     def close(self) -> None:
         """End the actors and wait for their resources."""
+        self._end(self._engines)
+        self._engines = []
+
+    @property
+    def _max_calls(self) -> int:
+        return math.ceil(self._spec.rows_in_flight / ROWS_PER_CALL) + _SPARE_CALLS
+
+    def _grow(self, num_engines: int) -> None:
+        import ray
+
+        actor_class = ray.remote(Generator).options(
+            num_cpus=self._size.cpus_per_engine,
+            num_gpus=self._size.gpus_per_engine,
+            resources=dict(self._size.resources),
+            max_concurrency=self._max_calls + _CONTROL_CALLS,
+            max_restarts=_MAX_RESTARTS,
+            runtime_env={"env_vars": dict(self._spec.environment)},
+        )
+        for _ in range(num_engines):
+            log_path = f"{self._log_dir}/{self._name}_{self._num_started:02d}.log"
+            actor = actor_class.remote(self._spec.open_engine, self._model, log_path)
+            self._num_started += 1
+            self._engines.append(PooledEngine(actor=actor, opening=_asked(actor)))
+
+    def _shrink(self) -> None:
+        now = time.monotonic()
+        spare = len(self._engines) - self._size.min_engines
+        idle = [e for e in self._engines if e.facts is not None and not e.num_calls and now - e.idle_since > _IDLE_S]
+        leaving = idle[: max(spare, 0)]
+        if leaving:
+            self._engines = [engine for engine in self._engines if engine not in leaving]
+            self._end(leaving)
+
+    def _take_in(self, engine: PooledEngine) -> None:
+        import ray
+
+        ready, _ = ray.wait([engine.opening], timeout=0)
+        if not ready:
+            return
+        try:
+            engine.facts = ray.get(engine.opening)
+        except ray.exceptions.ActorUnavailableError:  # Ray is still starting it again
+            time.sleep(_ASK_AGAIN_S)
+            engine.opening = _asked(engine.actor)
+            return
+        except ray.exceptions.RayError as error:
+            raise StageError(
+                f"An engine did not start: {_telling_line(str(error))} (its log is in {self._log_dir})"
+            ) from None
+        engine.opening = None
+        engine.idle_since = time.monotonic()
+
+    def _check_start_timeout(self) -> None:
+        import ray
+
+        if any(engine.facts is not None for engine in self._engines):
+            self._without_engine_since = None
+            return
+        now = time.monotonic()
+        self._without_engine_since = self._without_engine_since or now
+        if now - self._without_engine_since > self._size.start_timeout_s:
+            raise PlacementError(
+                f"No engine was up for {self._size.start_timeout_s:.0f} s. Each of {len(self._engines)} wants "
+                f"{self._size.cpus_per_engine:g} CPU and {self._size.gpus_per_engine:g} GPU; free are "
+                f"{ray.available_resources()}. Lower engine.num_engines or the resources per engine, or see "
+                f"{self._log_dir}."
+            )
+
+    def _end(self, engines: Sequence[PooledEngine]) -> None:
         import ray
 
         before = ray.available_resources()
-        closing = [generator.close.remote() for generator in self.generators]
-        ray.wait(closing, num_returns=len(closing), timeout=10.0)
-        for generator in self.generators:
-            ray.kill(generator)
+        closing = [engine.actor.close.remote() for engine in engines if engine.facts is not None]
+        if closing:
+            ray.wait(closing, num_returns=len(closing), timeout=10.0)
+        for engine in engines:
+            ray.kill(engine.actor)
+        num_placed = sum(engine.facts is not None for engine in engines)
         freed = {"CPU": self._size.cpus_per_engine, "GPU": self._size.gpus_per_engine}
-        expected = {name: before.get(name, 0) + each * len(self.generators) for name, each in freed.items()}
-        for generator in self.generators:
-            _wait_until_dead(generator)
-        _wait_until_free(expected)
-        self.generators = []
+        for engine in engines:
+            _wait_until_dead(engine.actor)
+        _wait_until_free({name: before.get(name, 0) + each * num_placed for name, each in freed.items()})
+
+
+def _asked(actor: Any) -> Any:
+    """A reference that is done when the engine is up, or fails when it has to be asked again."""
+    return actor.ready.remote()
 
 
 def _results(references: Sequence[Any]) -> list[EngineStats]:
@@ -120,7 +270,7 @@ def _wait_until_dead(generator: Any) -> None:
     deadline = time.monotonic() + _RELEASE_TIMEOUT_S
     while time.monotonic() < deadline:
         try:
-            ray.get(generator.rows_in_flight.remote(), timeout=1.0)
+            ray.get(generator.ready.remote(), timeout=1.0)
         except ray.exceptions.RayActorError:
             return
         except ray.exceptions.GetTimeoutError:

@@ -22,7 +22,7 @@ class RowSampler:
         self._keep = keep
         self._drawn = 0
         self._attempt = 0
-        self._verdicts: dict[int, Verdict] = {}
+        self._verdicts: dict[int, Verdict | None] = {}
 
     def next_indices(self) -> range:
         """Sample indices to draw now; empty while some are outstanding or when the row is finished."""
@@ -37,6 +37,11 @@ class RowSampler:
     def add(self, sample_index: int, verdict: Verdict) -> None:
         """Record the verdict on a drawn sample."""
         self._verdicts[sample_index] = verdict
+
+    def give_up(self, sample_index: int) -> None:
+        """The row cannot be sampled: nothing more is drawn, what is outstanding is waited for."""
+        self._verdicts[sample_index] = None
+        self._num_samples = self._drawn
 
     @property
     def outstanding(self) -> int:

@@ -1,11 +1,13 @@
 """What a pool of engines is asked to do, as plain picklable values."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
 from siked_ray.core.prompts import PromptTemplates
 from siked_ray.core.strategy import Strategy
+from siked_ray.data.storage import Storage
 
 #: A row of a generation pipeline: {problem_id, question, answer, strategy}.
 Row = dict[str, Any]
@@ -52,29 +54,29 @@ class GenerationTask:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EngineStats:
-    """Counters of one engine since its start; `busy_s` is time spent in decoding steps."""
+class RowSink:
+    """Where finished rows go: parts in `folder`/pending, quarantined ones in quarantine/`stage`-…"""
 
-    rows: int = 0
+    storage: Storage
+    folder: str
+    stage: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineStats:
+    """Counters of one engine since its start, or sums of them. `accepted` counts correct samples, `rows` and `solved`
+    (problem, strategy) rows by strategy; `busy_s` is time in decoding steps out of `up_s` since it was ready."""
+
     samples: int = 0
     accepted: int = 0
     generated_tokens: int = 0
     busy_s: float = 0.0
+    up_s: float = 0.0
+    rows: Counter[str] = field(default_factory=Counter)
+    solved: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: "EngineStats") -> "EngineStats":
-        return EngineStats(
-            rows=self.rows + other.rows,
-            samples=self.samples + other.samples,
-            accepted=self.accepted + other.accepted,
-            generated_tokens=self.generated_tokens + other.generated_tokens,
-            busy_s=self.busy_s + other.busy_s,
-        )
+        return EngineStats(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)})
 
     def __sub__(self, other: "EngineStats") -> "EngineStats":
-        return EngineStats(
-            rows=self.rows - other.rows,
-            samples=self.samples - other.samples,
-            accepted=self.accepted - other.accepted,
-            generated_tokens=self.generated_tokens - other.generated_tokens,
-            busy_s=self.busy_s - other.busy_s,
-        )
+        return EngineStats(**{one.name: getattr(self, one.name) - getattr(other, one.name) for one in fields(self)})

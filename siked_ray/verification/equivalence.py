@@ -4,6 +4,7 @@ The first two layers decide nearly everything and touch no heavy library. Equiva
 transitive (`50%` equals 50 and 0.5).
 """
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
@@ -20,6 +21,8 @@ FLOAT_TOLERANCE = Fraction(1, 10**9)
 #: A decimal with at least this many digits after the point may be the other number, rounded.
 MIN_ROUNDED_DECIMALS = 2
 _MAX_SYMBOLIC_CHARS = 300
+_CHOICE_GOLD = re.compile(r"([A-J])[.):]?|\(([A-J])\)", re.IGNORECASE)
+_OPTION_LETTER = re.compile(r"[A-J]")
 _OPENING, _CLOSING = " \"'`*", " \"'`*.,!?;:"
 
 
@@ -65,6 +68,8 @@ def compare_without_symbols(predicted: str, gold: str) -> Comparison | None:
     left, right = read_value(predicted), read_value(gold)
     if left is not None and right is not None:
         return Comparison(equal=same_value(left, right), layer=Layer.NUMERIC)
+    if (left is None) != (right is None) and _OPTION_LETTER.fullmatch(predicted if left is None else gold):
+        return Comparison(equal=False, layer=Layer.EXACT)  # an option's letter is no number
     if (
         is_symbolic(predicted, left)
         and is_symbolic(gold, right)
@@ -90,6 +95,12 @@ def compare_symbolically(predicted: str, gold: str, sandbox: "SandboxPool", time
     except SandboxError as error:
         return Comparison(equal=False, layer=Layer.SYMBOLIC, error=str(error))
     return Comparison(equal=reply.get("equal") is True, layer=Layer.SYMBOLIC, error=str(reply.get("error", "")))
+
+
+def choice_of(gold: str) -> str:
+    """The letter of a gold that is an option of a multiple-choice question (`B`, `(B)`), else an empty string."""
+    match = _CHOICE_GOLD.fullmatch(gold.strip())
+    return (match[1] or match[2]).upper() if match else ""
 
 
 def fold(text: str) -> str:

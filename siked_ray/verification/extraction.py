@@ -20,8 +20,8 @@ DEFAULT_MARKERS = ("Final Answer:", "####", "The answer is", r"\boxed{}")
 _CLOSING_MARKERS = frozenset({"final answer:", "####", r"\boxed{}"})
 _RUN_ON = re.compile(r"\n[ \t]*(?:Question|Q|Problem|#{2,3} ?(?:Instruction|Question|Input|Problem))\s*:")
 _ANSWER_PHRASE = re.compile(
-    r"^[ \t]*A:|\b(?:answer|result)\b(?: to (?:this|the) (?:question|problem))?[\s*]*"
-    r"(?:is\b|=|:|would be\b|will be\b)",
+    r"^[ \t]*A:|\b(?:answer|result)\b(?: to (?:this|the) (?:question|problem))?(?: ?\([^()\n]{1,40}\))?[\s*]*"
+    r"(?:is\b:?|=|:|would be\b|will be\b)",
     re.IGNORECASE | re.MULTILINE,
 )
 _NOTHING_YET = re.compile(r"(?:[\s*$]|\\\[|\\\()*\n\s*")
@@ -29,6 +29,7 @@ _WORD_FIRST = re.compile(r"[\s*]*[A-Za-z]{2}")
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
 _TAIL_CHARS = 4000
 _MAX_OCCURRENCES = 8  # of a marker, from the end: a text of nothing but markers must not take long
+_OPTION = re.compile(r"\(?[A-J]\)")
 _NUMBER_START = re.compile(r"[\d.]")
 
 
@@ -40,6 +41,7 @@ class Extraction:
     rule: str
     region: str = ""
     is_cut: bool = False
+    choice: str = ""
 
     @property
     def by_marker(self) -> bool:
@@ -81,7 +83,7 @@ def _by_marker(text: str, marker: str, kind: str, truncated: bool) -> Extraction
     for region, is_cut in _regions(text, marker):
         read = read_region(region, at_end=truncated and is_cut)
         if read.answer is not None:
-            found = Extraction(read.answer, f"{kind}: {marker}", read.region)
+            found = Extraction(read.answer, f"{kind}: {marker}", read.region, choice=read.choice)
         elif found is None or read.is_cut:
             reason = "cut off" if read.is_cut else "nothing readable"
             found = Extraction(None, f"{reason} after {marker!r}", is_cut=read.is_cut)
@@ -152,8 +154,8 @@ def _by_fall_back(text: str, truncated: bool) -> Extraction:
     if phrases:
         line = tail[phrases[-1].end() :].lstrip(" *\n").partition("\n")[0]
         read = read_region(line, at_end=truncated and tail.endswith(line))
-        if read.answer is not None and _NUMBER_START.search(read.answer):
-            return Extraction(read.answer, "fall-back: answer phrase", read.region)
+        if read.answer is not None and (_NUMBER_START.search(read.answer) or _OPTION.match(line)):
+            return Extraction(read.answer, "fall-back: answer phrase", read.region, choice=read.choice)
     return _by_last_number(tail, truncated)
 
 
@@ -168,5 +170,5 @@ def _by_last_number(tail: str, truncated: bool) -> Extraction:
             return Extraction(None, "last number is cut off")
         if read.answer is not None and _NUMBER_START.search(read.answer):
             rule = "last equation" if "=" in lines[index] else "last number"
-            return Extraction(read.answer, f"fall-back: {rule}", read.region)
+            return Extraction(read.answer, f"fall-back: {rule}", read.region, choice=read.choice)
     return Extraction(None, "no answer found")

@@ -1,15 +1,13 @@
 """`siked verify`: judges the rows of a JSON lines file, in constant memory, keeping their order and number."""
 
-import atexit
 import json
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
-from functools import cache
+from functools import partial
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,11 +16,11 @@ from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.errors import ConfigError, DataError
 from siked_ray.verification.defaults import DEFAULT_ANSWER_FORMATS
 from siked_ray.verification.verifier import Verifier
+from siked_ray.verification.workers import in_processes, verifier_of_this_process
 
 _MAX_LINE_BYTES = 32_000_000
 _CHUNK_LINES = 256
 _CHUNK_BYTES = 4_000_000
-_CHUNKS_AHEAD = 3
 
 
 def verify_file(
@@ -97,7 +95,7 @@ Judged = tuple[int, list[tuple[str, bytes]]]
 
 def _judged(chunks: Iterable[list[bytes]], strategies: Sequence[Strategy], num_workers: int) -> Iterator[Judged]:
     if num_workers == 1:
-        with Verifier(strategies) as verifier:
+        with Verifier(strategies, num_workers=1) as verifier:
             for chunk in chunks:
                 yield sum(map(len, chunk)), [judged_line(verifier, line) for line in chunk]
     else:
@@ -108,17 +106,8 @@ def _judged_in_processes(
     chunks: Iterable[list[bytes]], strategies: Sequence[Strategy], num_workers: int
 ) -> Iterator[Judged]:
     """A bounded number of chunks ahead of the writer, in the order of the input."""
-    pool = ProcessPoolExecutor(num_workers, get_context("spawn"))
-    waiting: deque[tuple[list[bytes], Future[list[tuple[str, bytes]]]]] = deque()
-    try:
-        for chunk in chunks:
-            waiting.append((chunk, pool.submit(_judge_chunk, chunk, tuple(strategies))))
-            if len(waiting) >= num_workers * _CHUNKS_AHEAD:
-                yield _finished(*waiting.popleft())
-        while waiting:
-            yield _finished(*waiting.popleft())
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for chunk, future in in_processes(partial(_judge_chunk, tuple(strategies)), chunks, num_workers):
+        yield _finished(chunk, future)
 
 
 def _finished(chunk: list[bytes], future: "Future[list[tuple[str, bytes]]]") -> Judged:
@@ -129,17 +118,9 @@ def _finished(chunk: list[bytes], future: "Future[list[tuple[str, bytes]]]") -> 
         return sum(map(len, chunk)), [_error_row(line, reason) for line in chunk]
 
 
-def _judge_chunk(chunk: list[bytes], strategies: tuple[Strategy, ...]) -> list[tuple[str, bytes]]:
-    verifier = _verifier_of_this_process(strategies)
+def _judge_chunk(strategies: tuple[Strategy, ...], chunk: list[bytes]) -> list[tuple[str, bytes]]:
+    verifier = verifier_of_this_process(strategies)
     return [judged_line(verifier, line) for line in chunk]
-
-
-@cache
-def _verifier_of_this_process(strategies: tuple[Strategy, ...]) -> Verifier:
-    """One verifier, with its worker processes, for all chunks that a process of the pool judges."""
-    verifier = Verifier(strategies)
-    atexit.register(verifier.close)
-    return verifier
 
 
 def judged_line(verifier: Verifier, line: bytes) -> tuple[str, bytes]:

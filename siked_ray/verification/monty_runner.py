@@ -5,6 +5,7 @@ program gives the same answer every time. What a program asks of its host (a fil
 noted, and fails it even if it caught the error.
 """
 
+import builtins
 import datetime
 import re
 import threading
@@ -16,7 +17,13 @@ from siked_ray.errors import VerificationError
 from siked_ray.verification.plain import Findings, Outcome, outcome_of, plain_text
 
 #: Modules that monty lacks and the second tier grants.
-SECOND_TIER_MODULES = frozenset({"sympy", "numpy", "fractions", "statistics", "cmath"})
+SECOND_TIER_MODULES = frozenset(
+    {"sympy", "numpy", "fractions", "statistics", "cmath", "calendar", "operator", "string", "heapq", "bisect", "copy"}
+)
+#: What monty raises where it lacks something that CPython has (`max(d, key=d.get)`, `next(x for …)`, a name to import):
+#: the second tier decides whether the program or the interpreter was at fault.
+_PERHAPS_LACKING = ("AttributeError: ", "TypeError: ", "ImportError: ")
+_BUILTIN_NAMES = frozenset(dir(builtins))
 _ASSUMED = """
 math np statistics Symbol symbols solve Eq solve_it simplify Rational nsolve solveset linsolve solve_linear_system
 solve_poly_system
@@ -156,8 +163,10 @@ def _failed(error: Exception, asked: list[str], code: str) -> Outcome:
         raise NeedsSecondTier(missing[1]) from None
     if message.startswith("NotImplementedError: ") and "not" in message and "support" in message:
         raise NeedsSecondTier("syntax that the first tier lacks") from None
+    if message.startswith(_PERHAPS_LACKING):
+        raise NeedsSecondTier(message[:80]) from None
     undefined = _UNDEFINED.match(message)
-    if undefined and undefined[1] in ASSUMED_NAMES:
+    if undefined and (undefined[1] in ASSUMED_NAMES or undefined[1] in _BUILTIN_NAMES):
         raise NeedsSecondTier(undefined[1]) from None
     if getattr(error, "timed_out", False) or message.startswith("TimeoutError"):
         return Outcome(verdict=Verdict.TIMEOUT, reason=message[:200])

@@ -1,4 +1,4 @@
-"""A progress bar on stderr, in bytes of the input: the number of rows is not known before the end."""
+"""Progress bars on stderr: in bytes of a JSON lines file, whose number of rows is not known, or in rows."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,3 +14,15 @@ def byte_progress(total_bytes: int, title: str) -> Iterator[Callable[[int], None
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(title, total=total_bytes)
         yield lambda num_bytes: progress.advance(task, num_bytes)
+
+
+@contextmanager
+def row_progress(total_rows: int, title: str) -> Iterator[Callable[[int], None]]:
+    """Like `byte_progress`, for rows that were counted."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(title, total=total_rows)
+        yield lambda num_rows: progress.advance(task, num_rows)

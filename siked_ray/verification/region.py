@@ -18,18 +18,24 @@ _SENTENCE_END = re.compile(r"(?<![ap]\.m)(?<!\b[A-Z])(?<!\b(?:Mr|Ms|Dr))(?<!Mrs)
 _EXPLANATION = re.compile(r"[,(;]|\b(?:because|since|as|so|which|for|when|if|after|where|that)\b", re.IGNORECASE)
 _CUT = re.compile(r"(?:\d[,/:]|[-+/\\]|\d\s*[*x^/]|\d[eE]|\\[dt]?frac\s*(?:\{[^{}]*\}?)?)$|\{[^{}]*$")
 _SIGN_WORD = re.compile(r"^(?:minus|negative) (?=[\d.$])", re.IGNORECASE)
-_CHOICE = re.compile(r"^\(?[A-Z]\) ?(?=[-\d.$\\])")
+#: The letter of a multiple-choice option: `(B)`, `B) 5 km`, `B`, `B. 5`.
+_CHOICE = re.compile(r"^\(?(?:option )?([A-J])(?:\)|[.:](?= |$)|$) ?", re.IGNORECASE)
+_AFTER_CHOICE = re.compile(r"[-$\\\w]|\.\d")
 _WORD_BEFORE_SIGN = re.compile(r"[A-Za-z]{2}$")
 _EDGE = " \t\r\n,;:!?\"'*"
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """`answer` is the plain spelling of what the region states; `is_cut`: the text stopped in the middle of it."""
+    """`answer` is the plain spelling of what the region states; `is_cut`: the text stopped in the middle of it.
+
+    `choice` is the letter of a multiple-choice option that the region begins with.
+    """
 
     answer: str | None
     region: str = ""
     is_cut: bool = False
+    choice: str = ""
 
 
 def read_region(raw: str, *, at_end: bool = False, prefer_last: bool = False) -> Region:
@@ -39,13 +45,23 @@ def read_region(raw: str, *, at_end: bool = False, prefer_last: bool = False) ->
     `prefer_last`: the region is no statement of an answer but a last line; take its last number.
     """
     text = normalise(raw[-_MAX_CHARS:] if prefer_last else raw[:_MAX_CHARS]).strip(_EDGE)
-    text = _SIGN_WORD.sub("-", _CHOICE.sub("", text))
+    text, choice = _without_choice(text)
+    text = _SIGN_WORD.sub("-", text)
     if not text or at_end:
         return Region(None, text, is_cut=at_end)
     if _CUT.search(text) or (raw.rstrip().endswith((",", ":")) and text[-1].isdigit()):
         return Region(None, text, is_cut=True)
     sentence = text if prefer_last else _first_sentence(text)
-    return Region(_answer_in(sentence.strip(_EDGE).rstrip("."), prefer_last), text.rstrip("."))
+    return Region(_answer_in(sentence.strip(_EDGE).rstrip("."), prefer_last), text.rstrip("."), choice=choice)
+
+
+def _without_choice(text: str) -> tuple[str, str]:
+    """The text without the letter of its option, where something readable follows it, and the letter."""
+    match = _CHOICE.match(text)
+    if match is None:
+        return text, ""
+    rest = text[match.end() :]
+    return (rest if _AFTER_CHOICE.match(rest) else text), match[1].upper()
 
 
 def _first_sentence(text: str) -> str:

@@ -1,6 +1,7 @@
 """The verifier: a completion and a gold in, a judgement out; it never raises for what a completion says."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import TracebackType
 
 from siked_ray.core.strategy import AnswerKind, Strategy, split_tag
@@ -8,6 +9,8 @@ from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.errors import ConfigError, VerificationError
 from siked_ray.verification.equivalence import (
     Comparison,
+    Layer,
+    choice_of,
     compare_symbolically,
     compare_without_symbols,
 )
@@ -25,8 +28,9 @@ class Verifier:
     """Judges completions; one for a process, shared by its threads. Closing it ends its worker processes.
 
     `program_timeout_s` and `program_memory_mb` bound one program, `symbolic_timeout_s` one symbolic
-    comparison; `num_workers` is how many programs (and how many sympy tasks) run at once. Processes start
-    when first needed. Time in the second tier and in symbolic comparisons is processor time.
+    comparison; `num_workers` is how many programs (and how many sympy tasks) run at once: with two, one that
+    loops to its deadline delays no other. Processes start when first needed. Time in the second tier and in
+    symbolic comparisons is processor time.
     """
 
     def __init__(
@@ -36,7 +40,7 @@ class Verifier:
         program_timeout_s: float = 1.0,
         program_memory_mb: int = 64,
         symbolic_timeout_s: float = 5.0,
-        num_workers: int = 1,
+        num_workers: int = 2,
     ) -> None:
         _require_positive(
             program_timeout_s=program_timeout_s,
@@ -77,6 +81,9 @@ class Verifier:
         extraction = extract_answer(completion, strategy.answer_markers or DEFAULT_MARKERS, truncated=truncated)
         if extraction.answer is None:
             return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=extraction.rule)
+        if extraction.choice and (gold := choice_of(answer)):
+            comparison = Comparison(equal=extraction.choice == gold, layer=Layer.EXACT)
+            return _text_judgement(replace(extraction, answer=extraction.choice), comparison, answer)
         comparison = self._compare(extraction.answer, answer)
         if not comparison.equal and extraction.region:
             whole = compare_without_symbols(extraction.region, answer)

@@ -11,9 +11,13 @@ from siked_ray.core.verdict import Verdict
 from siked_ray.data import run_directory as names
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
+from siked_ray.driver.generating import SamplingReport
 from siked_ray.driver.run import Driver
 from siked_ray.driver.stages import RayStages
 from siked_ray.driver.waiting import StagePlacement
+from siked_ray.generation.durable import pending
+from siked_ray.generation.requests import lay_out, missing_requests
+from siked_ray.generation.task import RowSink
 
 _ROWS_PER_PART = 8
 _SKILL = {"teacher": 0.9, "iteration_00": 0.3, "iteration_01": 0.5, "iteration_02": 0.7}
@@ -26,7 +30,7 @@ def make_stages(driver: Driver) -> RayStages:
         driver.storage,
         SlowGenerating(driver.storage, driver.board),
         driver.board,
-        teacher_model="teacher",
+        teacher_models={"teacher": "teacher"},
         base_model="base",
         test_sets=list(driver.inputs.test_sets),
         log_dir=driver.log_dir,
@@ -43,9 +47,14 @@ class SlowGenerating:
         self._board = board
         self._seconds = seconds_per_part
 
-    def sample(self, task: Any, rows: list[Any], *, folder: str, title: str, **_: Any) -> None:
+    def sample(
+        self, key: str, task: Any, tables: Any, strategies: Any, sink: RowSink, *, title: str, **_: Any
+    ) -> SamplingReport:
         import ray
 
+        blocks, _num_rows = missing_requests(self._storage, tables, strategies, set())
+        rows = [row for block in blocks for row in lay_out(self._storage, block).to_pylist()]
+        folder = pending(sink.folder)
         parts = [rows[first : first + _ROWS_PER_PART] for first in range(0, len(rows), _ROWS_PER_PART)]
         self._board.begin.remote(title, "requests", len(rows))
         remote = ray.remote(_make_part).options(num_cpus=0, resources={"worker": 0.5}, max_retries=-1)
@@ -58,9 +67,7 @@ class SlowGenerating:
             ray.get(reference)
             self._board.advance.remote(title, count * _ROWS_PER_PART, {})
         self._board.end.remote(title)
-
-    def num_quarantined(self, stage: str) -> int:
-        return 0
+        return SamplingReport()
 
     def make_room_for_training(self) -> None: ...
 

@@ -15,7 +15,7 @@ import yaml
 from siked_ray.config import Config, load_config
 from siked_ray.driver.call_up import call_up, stages_on
 from siked_ray.driver.cluster_file import NodeGroup, read_cluster
-from siked_ray.driver.demand import engines_demand, training_demand
+from siked_ray.driver.demand import STUDENT, engines_demand, training_demand
 from tests.cluster.kuberay_api import schema_of
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ def test_the_papers_jobs_fit_on_every_cluster(job: Path, cluster: Path) -> None:
 def test_custom_resources_keep_the_stages_on_their_groups(cluster: Path) -> None:
     resources = ["cluster.generation_resources={generation: 1}", "cluster.training_resources={training: 1}"]
     config, groups = load_config(PAPER[0], resources), read_cluster(str(cluster))
-    (sampling,) = call_up(engines_demand(config).bundles, groups).nodes
+    (sampling,) = call_up(engines_demand(config, STUDENT).bundles, groups).nodes
     (training,) = call_up(training_demand(config).bundles, groups).nodes
     assert sampling.startswith("generation") and training == "training"
 

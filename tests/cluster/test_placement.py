@@ -17,7 +17,11 @@ def test_a_run_whose_stage_has_no_place_says_what_is_missing(nodes: Nodes, run: 
     process = run.submit("engine.gpus_per_engine=4", "cluster.placement_timeout_s=3")
     output, _ = process.communicate(timeout=120)
     assert process.returncode != 0
-    for words in ("1 engine(s) could not be placed within 3 s", "no node has 4 GPU (the most is 0)", "The autoscaler says"):
+    for words in (
+        "1 engine(s) could not be placed within 3 s",
+        "no node has 4 GPU (the most is 0)",
+        "The autoscaler says",
+    ):
         assert words in output
     assert "'GPU': 4.0}: 1 from request_resources()" in output, "what Ray's own status says is demanded"
     assert run.read("summary.json")["status"] == "failed"
@@ -57,14 +61,11 @@ def placement(run: FakeRun, *overrides: str) -> StagePlacement:
     return StagePlacement(config, Board(), keep_engines_while_training=False)
 
 
-def test_cpus_that_the_engines_fill_exactly_are_refused_before_they_hang(
-    nodes: Nodes, run: FakeRun, connected: Any
-) -> None:
-    """Dispatching tasks need a tenth of a CPU; without it, no engine would ever be given a row."""
+def test_engines_may_fill_the_cluster_and_no_more(nodes: Nodes, run: FakeRun, connected: Any) -> None:
     total = int(connected.cluster_resources()["CPU"])
-    with pytest.raises(PlacementError, match=r"0\.1 more CPU are needed"):
-        placement(run, f"engine.num_engines={total}", "engine.cpus_per_engine=1").before("rollouts_teacher")
-    placement(run, f"engine.num_engines={total - 1}", "engine.cpus_per_engine=1").before("rollouts_teacher")
+    placement(run, f"engine.num_engines={total}", "engine.cpus_per_engine=1").before("rollouts_01")
+    with pytest.raises(PlacementError, match="1 more CPU are needed"):
+        placement(run, f"engine.num_engines={total + 1}", "engine.cpus_per_engine=1").before("rollouts_01")
 
 
 def test_what_others_hold_is_waited_for_and_named(nodes: Nodes, run: FakeRun, connected: Any) -> None:
@@ -89,6 +90,6 @@ def test_the_autoscaler_is_told_what_a_stage_needs(nodes: Nodes, run: FakeRun, c
 
     with pytest.raises(PlacementError):
         placement(run, "engine.num_engines=2", "engine.gpus_per_engine=4").before("rollouts_01")
-    assert json.loads(_internal_kv_get("autoscaler_resource_request")) == [{"CPU": 1, "GPU": 4}] * 2 + [{"CPU": 0.1}]
+    assert json.loads(_internal_kv_get("autoscaler_resource_request")) == [{"CPU": 1, "GPU": 4}] * 2
     release_nodes()
     assert json.loads(_internal_kv_get("autoscaler_resource_request")) == []

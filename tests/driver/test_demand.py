@@ -3,21 +3,27 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siked_ray.driver.demand import DISPATCH, engines_demand, missing, pack, total, training_demand
+from siked_ray.driver.demand import CLIENT, STUDENT, engines_demand, missing, pack, total, training_demand
 from siked_ray.driver.placement import cpus_wanted, gpus_wanted
-from siked_ray.generation import pipeline
 
 
-def test_engines_need_a_dispatching_task_beside_them(make_config) -> None:
+def test_engines_may_fill_a_cluster_exactly(make_config) -> None:
     config = make_config("engine.num_engines=2", "engine.cpus_per_engine=1")
-    bundles = engines_demand(config).bundles
-    assert bundles == ({"CPU": 1}, {"CPU": 1}, DISPATCH)
-    assert "0.1 more CPU" in missing(bundles, [{"CPU": 2}]), "engines that fill a cluster exactly would wait for ever"
-    assert missing(bundles, [{"CPU": 1}, {"CPU": 1.1}]) == ""
+    bundles = engines_demand(config, STUDENT).bundles
+    assert bundles == ({"CPU": 1}, {"CPU": 1})
+    assert missing(bundles, [{"CPU": 2}]) == ""
 
 
-def test_the_dispatching_task_is_the_pipelines() -> None:
-    assert DISPATCH == {"CPU": pipeline._DISPATCH_CPUS}
+def test_a_pool_that_grows_asks_for_its_least_and_the_teacher_for_its_own(make_config) -> None:
+    config = make_config(
+        "engine.num_engines=[2, 8]",
+        "teacher={source: vllm, model: 'world:teacher', engine: {num_engines: 1, gpus_per_engine: 4}}",
+        "teacher.strategies={pot: {source: openai, model: big}}",
+    )
+    assert engines_demand(config, STUDENT).bundles == ({"CPU": 1},) * 2
+    assert engines_demand(config, "teacher").bundles == ({"CPU": 1, "GPU": 4},)
+    assert engines_demand(config, "teacher.pot").bundles == (CLIENT,)
+    assert cpus_wanted(config) == 2 + 1 + 1
 
 
 def test_custom_resources_are_part_of_a_bundle(make_config) -> None:
@@ -27,7 +33,7 @@ def test_custom_resources_are_part_of_a_bundle(make_config) -> None:
         "engine.gpus_per_engine=2",
         "training.num_workers=3",
     )
-    assert engines_demand(config).bundles[0] == {"CPU": 1, "GPU": 2, "generation": 1}
+    assert engines_demand(config, STUDENT).bundles[0] == {"CPU": 1, "GPU": 2, "generation": 1}
     assert training_demand(config).bundles == ({"CPU": 1, "training": 0.5},) * 3
     assert missing(training_demand(config).bundles, [{"CPU": 8, "training": 1}]).startswith("0.5 more training")
 

@@ -10,21 +10,24 @@ from siked_ray.config import Config, dump_config
 from siked_ray.core.ids import request_id
 from siked_ray.core.problem import Split
 from siked_ray.core.rollout import FREE, Rollout
+from siked_ray.core.stopping import StoppingRules
 from siked_ray.core.verdict import Verdict
 from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
-from siked_ray.driver.generating import Generating
+from siked_ray.driver.generating import Generating, SamplingReport
 from siked_ray.driver.preflight import check
 from siked_ray.driver.stages import RayStages
 from siked_ray.driver.what_if import recompute_mixture
 from siked_ray.errors import UserError
+from siked_ray.generation.durable import pending
+from siked_ray.generation.requests import lay_out, missing_requests
 from siked_ray.loop import LoopRules, run_loop
 from siked_ray.report.summary import build_summary
 
 SETTINGS = ("strategies=[cot, pot]", "generation.num_samples=3", "teacher={source: vllm, model: 'world:teacher'}")
-RULES = LoopRules(max_iterations=2, patience=5, min_gain=0.01)
+RULES = LoopRules(stopping=StoppingRules(max_iterations=2, patience=5, min_gain=0.01))
 
 
 class Board:
@@ -42,10 +45,13 @@ class FakeGenerating:
         self.solves = solves
         self.calls: list[tuple[str, str, int]] = []
 
-    def sample(self, task, rows, *, folder: str, stage: str, **_) -> None:
-        self.calls.append((stage, task.weights, len(rows)))
+    def sample(self, key, task, tables, strategies, sink, **_) -> SamplingReport:
+        blocks, num_rows = missing_requests(self.storage, tables, strategies, set())
+        self.calls.append((sink.stage, task.weights, num_rows))
+        rows = [row for block in blocks for row in lay_out(self.storage, block).to_pylist()]
         rollouts = [self._rollout(task, row) for row in rows]
-        self.storage.write_parquet(f"{folder}/part-0.parquet", table("rollouts", rollouts))
+        self.storage.write_parquet(f"{pending(sink.folder)}/part-0.parquet", table("rollouts", rollouts))
+        return SamplingReport()
 
     def _rollout(self, task, row) -> Rollout:
         requested = row["strategy"]
@@ -68,9 +74,6 @@ class FakeGenerating:
             model=task.model,
             engine="fake",
         )
-
-    def num_quarantined(self, stage: str) -> int:
-        return 0
 
     def make_room_for_training(self) -> None: ...
 
@@ -126,7 +129,7 @@ class Run:
             self.storage,
             generating or self.generating,
             Board(),
-            teacher_model="world:teacher",
+            teacher_models={"teacher": "world:teacher"},
             base_model="base",
             test_sets=self.test_sets,
             log_dir="",
@@ -186,7 +189,7 @@ def test_what_is_trained_on_is_what_the_summary_counts_and_what_mix_recomputes(r
         counted = run.summary()["iterations"][iteration]["mixture"]
         assert len(stored) == num_rows == counted["rows"]
         assert sum(row["source"] == "student" for row in stored) == counted["student_rows"]
-        assert recompute_mixture(run.config.run_dir, iteration, None)["sha256"] == counted["sha256"]
+        assert recompute_mixture(run.config.run_dir, iteration)["sha256"] == counted["sha256"]
         assert all(row["response"].startswith(f"[{row['strategy']}]: ") for row in stored)
 
 
@@ -221,7 +224,7 @@ def test_the_held_out_split_decides_and_no_test_set(make_config, monkeypatch: py
         return weights == "world:teacher" or (weights == "iteration_00") == (problem in held_out)
 
     run = Run(config, monkeypatch, solves)
-    decision = run_loop(run.stages(), LoopRules(max_iterations=3, patience=1, min_gain=0.01))
+    decision = run_loop(run.stages(), LoopRules(stopping=StoppingRules(max_iterations=3, patience=1, min_gain=0.01)))
     assert decision.best_iteration == 0
     assert run.committed[-1] == "decision_01"
     assert [entry["evaluation"]["more"]["free"] for entry in run.summary()["iterations"]] == [0.0, 1.0]
@@ -249,7 +252,7 @@ def test_rationales_that_exist_are_verified_like_any_teachers(make_config, monke
     first_problem = text.splitlines()[0]
     path.write_text(text.replace("The answer is 1.", "The answer is 2.") + first_problem + "\n")
     run = Run(make_config("strategies=[cot]"), monkeypatch)
-    generating = Generating(run.storage, Board(), options={}, size=None, log_dir="", keep_engines_while_training=True)
+    generating = Generating(Board(), specs={}, sizes={}, log_dir="", keep_engines_while_training=True)
     folder = run.stages(generating).sample_teacher()
     rollouts = run.storage.read_parquet(run.storage.files(folder)).to_pylist()
     train = {row["problem_id"]: row for row in run.storage.read_parquet(names.problems("train")).to_pylist()}
@@ -257,3 +260,68 @@ def test_rationales_that_exist_are_verified_like_any_teachers(make_config, monke
     first = [row for row in rollouts if train[row["problem_id"]]["question"] == "What is 0 plus 1?"]
     assert [(row["sample_index"], row["verdict"]) for row in first] == [(0, "wrong"), (1, "correct")]
     assert all(row["verdict"] == "correct" for row in rollouts if row not in first)
+
+
+def test_test_sets_can_wait_for_the_end(make_config, monkeypatch):
+    run = Run(make_config(*SETTINGS, "evaluation.test_sets=end"), monkeypatch)
+    run_loop(run.stages(), RULES)
+    assert run.committed == [*STAGES, "tests_00", "tests_02"]
+    requests = {stage: num for stage, _, num in run.generating.calls}
+    assert (requests["evaluation_00"], requests["tests_00"]) == (3 * run.num_validation, 3 * 10)
+    entries = run.summary()["iterations"]
+    assert [sorted(entry["evaluation"]) for entry in entries] == [
+        ["more", "validation"],
+        ["validation"],
+        ["more", "validation"],
+    ]
+    assert entries[2]["evaluation"]["more"]["paired"] == {
+        "iteration_0": entries[2]["evaluation"]["more"]["paired"]["iteration_0"]
+    }
+    assert entries[2]["evaluation"] == run.storage.read_json(names.evaluation(2))
+
+
+def test_iterations_are_compared_on_the_same_problems(run: Run):
+    run_loop(run.stages(), RULES)
+    first, _, last = (entry["evaluation"]["more"] for entry in run.summary()["iterations"])
+    assert "paired" not in first
+    assert last["paired"]["previous"]["iteration"] == 1
+    against_first = last["paired"]["iteration_0"]
+    assert against_first["difference"] == pytest.approx(last["free"] - first["free"])
+    assert against_first["gained"] - against_first["lost"] == round(10 * against_first["difference"])
+    assert 0 < against_first["p_value"] <= 1
+
+
+def test_a_free_generator_asks_once_per_problem(make_config, monkeypatch):
+    run = Run(make_config(*SETTINGS, "iterations.generator=self_free"), monkeypatch)
+    run_loop(run.stages(), LoopRules(stopping=StoppingRules(max_iterations=1, patience=1, min_gain=0.01)))
+    assert ("rollouts_01", run.storage.path(names.student(0)), run.num_train) in run.generating.calls
+    generation = run.summary()["iterations"][1]["generation"]
+    assert generation["requests"] == run.num_train
+    assert generation["accepted_by_strategy"]["cot"] == 0 < generation["accepted_by_strategy"]["pot"]
+    own = run.storage.read_parquet(names.mixture(1)).to_pylist()
+    assert {row["strategy"] for row in own if row["source"] == "student"} == {"pot"}, (
+        "what it chose, not what was asked"
+    )
+
+
+def test_a_collapsed_student_is_left_behind(make_config, monkeypatch):
+    """Iteration 1 forgets nearly everything: iteration 2 samples from iteration 0 and starts there."""
+    skills = {"world:teacher": 0.9, "iteration_00": 0.8, "iteration_01": 0.1, "iteration_02": 0.8}
+    run = Run(make_config(*SETTINGS), monkeypatch, lambda w, *parts: share(*parts) < skills[w])
+    rules = LoopRules(stopping=StoppingRules(max_iterations=2, patience=3, min_gain=0.01, max_drop=0.2))
+    run_loop(run.stages(), rules)
+    student = run.storage.path(names.student(0))
+    assert [weights for stage, weights, _ in run.generating.calls if stage.startswith("rollouts")][1:] == [student] * 2
+    assert run.trained[2][0] == student
+    decision = run.summary()["iterations"][1]["decision"]
+    assert decision["roll_back"] and "back to iteration 0" in decision["reason"]
+
+
+def test_what_is_spent_is_counted_from_the_ledger(run: Run):
+    stages = run.stages()
+    run_loop(stages, RULES)
+    spent = stages.spent()
+    generated = sum(entry["generation"]["generated_tokens"] for entry in run.summary()["iterations"])
+    assert spent.tokens == generated + 3 * 2, "tokens sampled, and 2 trained on in each of three iterations"
+    assert spent.hours == pytest.approx(sum(stage["seconds"] for stage in run.summary()["stages"]) / 3600)
+    assert spent.gpu_hours == 0

@@ -8,7 +8,7 @@ from siked_ray.core.verdict import Verdict
 from siked_ray.data import run_directory as names
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
-from siked_ray.driver.what_if import recompute_mixture
+from siked_ray.driver.what_if import recompute_mixture, sampled_iterations
 from siked_ray.errors import ConfigError, DataError
 
 
@@ -57,7 +57,7 @@ def run(make_config, tmp_path: Path) -> str:
     [("adaptive", 4, 2, 0.5), ("all", 5, 3, 0.6), ("self_only", 2, 0, 0.0), ("teacher_only", 3, 3, 1.0)],
 )
 def test_golden_mixtures_from_a_run_directory(run: str, policy: str, rows: int, teacher_rows: int, alpha: float):
-    counts = recompute_mixture(run, 1, policy)
+    counts = recompute_mixture(run, 1, [f"mixture.policy={policy}"])
     assert (counts["iteration"], counts["policy"]) == (1, policy)
     assert (counts["rows"], counts["teacher_rows"], counts["alpha"]) == (rows, teacher_rows, alpha)
     assert counts["student_rows"] == rows - teacher_rows
@@ -66,24 +66,58 @@ def test_golden_mixtures_from_a_run_directory(run: str, policy: str, rows: int, 
 
 
 def test_the_default_is_the_policy_of_the_run(run: str):
-    assert recompute_mixture(run, 1, None) == recompute_mixture(run, 1, "adaptive")
+    assert recompute_mixture(run, 1) == recompute_mixture(run, 1, ["mixture.policy=adaptive"])
 
 
 def test_hashes_differ_between_policies_and_are_repeatable(run: str):
-    hashes = [recompute_mixture(run, 1, policy)["sha256"] for policy in ("adaptive", "all", "self_only") for _ in "12"]
+    policies = [f"mixture.policy={policy}" for policy in ("adaptive", "all", "self_only") for _ in "12"]
+    hashes = [recompute_mixture(run, 1, [policy])["sha256"] for policy in policies]
     assert len(set(hashes)) == 3
     assert hashes[0] == hashes[1]
 
 
 def test_iteration_zero_is_the_teachers(run: str):
-    counts = recompute_mixture(run, 0, None)
+    counts = recompute_mixture(run, 0)
     assert (counts["rows"], counts["alpha"], counts["kl_mixture_student"]) == (3, 1.0, None)
 
 
 def test_what_cannot_be_recomputed_is_said(run: str, tmp_path: Path):
     with pytest.raises(DataError, match="no rollouts of iteration 2"):
-        recompute_mixture(run, 2, None)
-    with pytest.raises(ConfigError, match=r"'best'.*adaptive, all, self_only, teacher_only"):
-        recompute_mixture(run, 1, "best")
+        recompute_mixture(run, 2)
+    with pytest.raises(ConfigError, match=r"mixture\.policy.*'adaptive', 'all', 'self_only', 'teacher_only'"):
+        recompute_mixture(run, 1, ["mixture.policy=best"])
+    with pytest.raises(ConfigError, match=r"set mixture\.alphas"):
+        recompute_mixture(run, 1, ["mixture.policy=fixed_alpha"])
+    with pytest.raises(ConfigError, match=r"'generation\.keep=2' is no setting of the mixture"):
+        recompute_mixture(run, 1, ["generation.keep=2"])
     with pytest.raises(DataError, match="is no run directory"):
-        recompute_mixture(str(tmp_path / "elsewhere"), 1, None)
+        recompute_mixture(str(tmp_path / "elsewhere"), 1)
+
+
+def test_the_difference_to_what_was_trained_on(run: str):
+    assert recompute_mixture(run, 1)["difference"] is None, "nothing was trained on yet"
+    columns = dict.fromkeys(("prompt", "response"), "")
+    trained = [
+        {"problem_id": "1", "strategy": "cot", "source": "student", "request_id": "s-1-0", **columns},
+        {"problem_id": "9", "strategy": "cot", "source": "teacher", "request_id": "t-9-1", **columns},
+    ]
+    Storage(run).write_parquet(names.mixture(1), table("mixture", trained))
+    assert recompute_mixture(run, 1)["difference"] == {
+        "added": 3,
+        "removed": 1,
+        "added_by_source": [
+            {"source": "student", "strategy": "cot", "rows": 1},
+            {"source": "teacher", "strategy": "cot", "rows": 2},
+        ],
+        "removed_by_source": [{"source": "teacher", "strategy": "cot", "rows": 1}],
+    }
+
+
+def test_parameters_of_a_policy_can_be_tried(run: str):
+    counts = recompute_mixture(run, 1, ["mixture.policy=fixed_alpha", "mixture.alphas=[0.5]"])
+    assert (counts["rows"], counts["alpha"]) == (4, 0.5)
+    assert counts["reason"] == "α = 0.5 is set for iteration 1"
+
+
+def test_iterations_that_can_be_recomputed(run: str):
+    assert sampled_iterations(run) == [0, 1]

@@ -2,8 +2,7 @@ import pytest
 
 from siked_ray.core.rollout import FREE
 from siked_ray.core.verdict import Verdict
-from siked_ray.evaluation import evaluate_dataset
-from siked_ray.evaluation.metrics import Outcome
+from siked_ray.evaluation import Outcome, compare_free, evaluate_dataset
 
 STRATEGIES = ["cot", "l2m", "pot"]
 
@@ -37,6 +36,22 @@ def test_metrics_by_hand():
     assert metrics.forced == {"cot": 0.5, "l2m": 0.0, "pot": 0.25}
     assert metrics.oracle == 0.75
     assert metrics.strategy_histogram == {"cot": 0.25, "l2m": 0.0, "pot": 0.5, "none": 0.25}
+    assert metrics.choices.accuracy == pytest.approx(1 / 3), "of 1, 2 and 3, which can be solved, cot was right for 2"
+
+
+def test_intervals_are_around_what_they_belong_to():
+    metrics = evaluate_dataset(["1", "2", "3", "4"], OUTCOMES, STRATEGIES)
+    for name in ("free", "oracle", "majority"):
+        low, high = getattr(metrics.intervals, name)
+        assert low <= getattr(metrics, name) <= high
+    assert metrics.intervals.forced["l2m"] == (0.0, 0.0)
+
+
+def test_two_students_are_compared_problem_by_problem():
+    better = [outcome(problem, FREE, Verdict.CORRECT, "cot") for problem in "234"]
+    paired = compare_free(["1", "2", "3", "4"], OUTCOMES, better)
+    assert (paired.num_problems, paired.gained, paired.lost) == (4, 3, 1)
+    assert paired.difference == 0.5
 
 
 def test_the_free_choice_counts_for_the_oracle():

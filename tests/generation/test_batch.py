@@ -4,19 +4,18 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from siked_ray.core.ids import request_id, sampling_seed
-from siked_ray.core.mixture import Source
 from siked_ray.core.prompts import PromptTemplates
 from siked_ray.core.rollout import FREE, Rollout
 from siked_ray.core.strategy import AnswerKind, Strategy
 from siked_ray.core.verdict import Judgement, Verdict
-from siked_ray.driver.mixing import keep_first_correct
+from siked_ray.generation import engine
 from siked_ray.generation.batch import BatchSampler, Quarantined
 from siked_ray.generation.task import GenerationTask, Role, SamplingPlan, greedy_plan
 
@@ -27,28 +26,20 @@ TEMPLATES = PromptTemplates(
 PLAN = SamplingPlan(num_samples=6, ramp=(1, 1, 2), keep=1, temperature=0.7, top_p=0.95, max_new_tokens=8)
 
 
-@dataclass
-class Sample:
-    text: str
-    num_tokens: int = 3
-    finished: bool = True
-
-
-class CharacterTokenizer:
-    """A token per character."""
-
-    eos_token_id = 0
-    chat_template = None
-
-    def __call__(self, texts: list[str], add_special_tokens: bool = True) -> dict[str, list[list[int]]]:
-        return {"input_ids": [[ord(character) for character in text] for text in texts]}
+def Sample(text: str, num_tokens: int = 3, finished: bool = True) -> engine.Sample:
+    return engine.Sample(text=text, num_prompt_tokens=2, num_tokens=num_tokens, finished=finished)
 
 
 class ShufflingEngine:
-    """Answers (prompt, seed) with `complete(prompt, seed)`, one request after the other, in a random order."""
+    """Answers (prompt, seed) with `complete(prompt, seed)`, one request after the other, in a random order.
 
-    def __init__(self, complete, order: random.Random) -> None:
-        self.tokenizer = CharacterTokenizer()
+    A token is a character.
+    """
+
+    name = "fake 1"
+
+    def __init__(self, complete, order: random.Random, max_model_len: int | None = 100) -> None:
+        self.max_model_len = max_model_len
         self.requests: list[dict] = []
         self._complete = complete
         self._order = order
@@ -58,9 +49,15 @@ class ShufflingEngine:
         self._thread = threading.Thread(target=self._answer, daemon=True)
         self._thread.start()
 
-    def submit(self, prompt_token_ids, *, seed: int, **options) -> Future:
+    def encode(self, prompt: str, forced: str) -> engine.EncodedPrompt:
+        if "\0" in prompt:
+            raise engine.RequestRejected("a prompt with a zero byte")
+        text = prompt + forced
+        return engine.EncodedPrompt(text=text, token_ids=[*map(ord, text)] if self.max_model_len else None)
+
+    def submit(self, prompt: engine.EncodedPrompt, *, seed: int, **options) -> Future:
         future: Future = Future()
-        prompt = "".join(map(chr, prompt_token_ids))
+        prompt = prompt.text
         with self._changed:
             self.requests.append({"prompt": prompt, "seed": seed, **options})
             self._pending.append((future, prompt, seed))
@@ -112,22 +109,20 @@ def row(problem: str, strategy: str = "cot", question: str | None = None) -> dic
 
 @contextmanager
 def sampling(
-    the_task: GenerationTask, complete, *, judge=judge, order: int = 0, max_model_len: int = 100
+    the_task: GenerationTask, complete, *, judge=judge, order: int = 0, max_model_len: int | None = 100
 ) -> Iterator[tuple[BatchSampler, ShufflingEngine]]:
-    engine = ShufflingEngine(complete, random.Random(order))
+    fake = ShufflingEngine(complete, random.Random(order), max_model_len)
     with ThreadPoolExecutor(2) as executor:
         try:
-            yield (
-                BatchSampler(the_task, engine, judge, executor, engine_name="fake 1", max_model_len=max_model_len),
-                engine,
-            )
+            yield BatchSampler(the_task, fake, judge, executor), fake
         finally:
-            engine.close()
+            fake.close()
 
 
 def sample(the_task: GenerationTask, rows: list[dict], complete, **options) -> list[Rollout | Quarantined]:
     with sampling(the_task, complete, **options) as (sampler, _):
-        return list(sampler.run(rows))
+        items = list(sampler.run(rows))
+    return [one for item in items for one in ([item] if isinstance(item, Quarantined) else item.rollouts)]
 
 
 def random_model(share_correct: float, share_cut_off: float, salt: int):
@@ -139,6 +134,12 @@ def random_model(share_correct: float, share_cut_off: float, salt: int):
         return Sample(text=text, num_tokens=len(text), finished=digest[1] / 256 >= share_cut_off)
 
     return complete
+
+
+def first_correct(rollouts: list[Rollout]) -> dict[tuple[str, str], str]:
+    """What the method keeps: per (problem, strategy) the correct sample of the lowest index."""
+    in_order = sorted(rollouts, key=lambda one: one.sample_index, reverse=True)
+    return {(one.problem_id, one.strategy): one.request_id for one in in_order if one.verdict is Verdict.CORRECT}
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -159,7 +160,7 @@ def test_stopping_early_keeps_what_all_samples_would_keep(
     for keep in (1, None):
         plan = replace(PLAN, num_samples=num_samples, ramp=tuple(ramp), keep=keep)
         rollouts = sample(task(plan, role), rows, model, order=seed + (keep or 0))
-        kept[keep] = keep_first_correct([asdict(one) for one in rollouts], Source.STUDENT)
+        kept[keep] = first_correct(rollouts)
         drawn[keep] = {one.request_id: one for one in rollouts}
         assert len(drawn[keep]) == len(rollouts), "no request twice"
         assert all(0 <= one.sample_index < num_samples for one in rollouts)
@@ -185,13 +186,14 @@ def test_requests_do_not_depend_on_the_order_of_rows_or_on_batches():
 
 
 def test_ids_and_seeds_are_those_of_the_content():
-    with sampling(task(iteration=3), lambda prompt, seed: Sample(" ?")) as (sampler, engine):
-        rollouts = list(sampler.run([row("p", "pot")]))
+    with sampling(task(iteration=3), lambda prompt, seed: Sample(" ?")) as (sampler, fake):
+        ((sampled),) = sampler.run([row("p", "pot")])
+        rollouts = sampled.rollouts
     assert sorted(one.sample_index for one in rollouts) == list(range(PLAN.num_samples))
     for one in rollouts:
         assert one.request_id == request_id("p", "pot", one.sample_index, 3)
         assert one.seed == sampling_seed(42, one.request_id)
-    assert {request["seed"] for request in engine.requests} == {one.seed for one in rollouts}
+    assert {request["seed"] for request in fake.requests} == {one.seed for one in rollouts}
 
 
 def test_a_rollout_says_what_was_asked_and_what_came():
@@ -205,6 +207,7 @@ def test_a_rollout_says_what_was_asked_and_what_came():
         seed=rollout.seed,
         prompt="Q p?\n[pot]:",
         completion="answer!",
+        num_prompt_tokens=2,
         num_tokens=5,
         truncated=False,
         verdict=Verdict.CORRECT,
@@ -217,9 +220,9 @@ def test_a_rollout_says_what_was_asked_and_what_came():
 
 def test_the_engine_gets_the_plan_and_only_a_teacher_gets_stop_texts():
     for role, prompt, stop in ((Role.STUDENT, "Q p?\n[cot]:", ()), (Role.TEACHER, "Use cot. p?", ("\nQ",))):
-        with sampling(task(role=role), lambda prompt, seed: Sample(" !")) as (sampler, engine):
+        with sampling(task(role=role), lambda prompt, seed: Sample(" !")) as (sampler, fake):
             list(sampler.run([row("p")]))
-        (request,) = engine.requests
+        (request,) = fake.requests
         assert request.pop("seed") >= 0
         assert request == {
             "prompt": prompt,
@@ -303,3 +306,30 @@ def test_the_judge_sees_strategy_completion_and_gold():
     rows = [row("p", "pot"), row("q", FREE)]
     sample(task(greedy_plan(8)), rows, lambda prompt, seed: Sample("[cot]: x!"), judge=recording)
     assert sorted(seen) == [("cot", "x!", "!"), ("pot", "[cot]: x!", "!")]
+
+
+def test_a_request_that_the_engine_refuses_quarantines_its_row_alone():
+    def complete(prompt: str, seed: int) -> engine.Sample:
+        if "bad" in prompt:
+            raise engine.RequestRejected("too odd")
+        return Sample(" ?")
+
+    items = sample(task(), [row("good"), row("bad"), row("zero", question="a\0")], complete)
+    refused = {item.problem_id: item.reason for item in items if isinstance(item, Quarantined)}
+    assert refused == {"bad": "too odd", "zero": "a prompt with a zero byte"}
+    assert [item.problem_id for item in items if isinstance(item, Rollout)] == ["good"] * PLAN.num_samples
+
+
+def test_where_a_server_counts_tokens_no_prompt_is_too_long():
+    (rollout,) = sample(
+        task(greedy_plan(8)), [row("p", question="x" * 500)], lambda *_: Sample(" !"), max_model_len=None
+    )
+    assert rollout.verdict is Verdict.CORRECT
+
+
+def test_a_row_comes_whole_and_as_soon_as_it_is_finished():
+    with sampling(task(), lambda prompt, seed: Sample(" !" if "q?" in prompt else " ?")) as (sampler, _):
+        rows = list(sampler.run([row("p"), row("q")]))
+    assert {one.row["problem_id"]: len(one.rollouts) for one in rows} == {"p": PLAN.num_samples, "q": 1}
+    for one in rows:
+        assert [rollout.sample_index for rollout in one.rollouts] == list(range(len(one.rollouts)))

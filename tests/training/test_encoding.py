@@ -14,6 +14,7 @@ from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.generation.batch import BatchSampler
 from siked_ray.generation.task import GenerationTask, Role, greedy_plan
+from siked_ray.generation.vllm_engine import VllmEngine
 from siked_ray.training.trainer import read_examples
 
 CHAT_TEMPLATE = (
@@ -80,11 +81,10 @@ def forced_prompt(tokenizer, templates: PromptTemplates, strategy: Strategy, que
     submitted = []
 
     class Engine:
-        def __init__(self) -> None:
-            self.tokenizer = tokenizer
+        name, max_model_len, tokenizer, encode = "", None, None, VllmEngine.encode
 
-        def submit(self, prompt_token_ids, **_):
-            submitted.append(list(prompt_token_ids))
+        def submit(self, prompt, **_):
+            submitted.append(prompt.token_ids)
             raise InterruptedError
 
     task = GenerationTask(
@@ -98,7 +98,9 @@ def forced_prompt(tokenizer, templates: PromptTemplates, strategy: Strategy, que
         plan=greedy_plan(1),
         program_timeout_s=1,
     )
-    sampler = BatchSampler(task, Engine(), None, None, engine_name="", max_model_len=10_000)
+    engine = Engine()
+    engine.tokenizer = tokenizer
+    sampler = BatchSampler(task, engine, None, None)
     row = {"problem_id": "p", "question": question, "answer": "1", "strategy": strategy.name}
     with pytest.raises(InterruptedError):
         list(sampler.run([row]))

@@ -1,6 +1,5 @@
 """Auditing a run directory."""
 
-import json
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,7 +7,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 from siked_ray.errors import DataError
-from siked_ray.verification.audit import audit_run, is_close, render
+from siked_ray.verification.audit import audit_run, is_close
+from siked_ray.verification.audit_report import Finding, Sample, render
 
 
 def _write(path: Path, rows: list[dict[str, object]]) -> None:
@@ -51,17 +51,44 @@ def run_dir(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_audit(run_dir: Path) -> None:
-    report = audit_run(run_dir)
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_audit(run_dir: Path, num_workers: int) -> None:
+    report = audit_run(run_dir, num_workers=num_workers)
     assert report.num_rollouts == 7 and report.num_without_problem == 1
     assert report.changes == {"wrong → correct": 1, "error → correct": 1}
     assert report.disagreements == {"cot": 1}
-    assert {finding.request_id for finding in report.close_samples} == {"r1", "r3"}
-    assert [finding.request_id for finding in report.unparsed_samples] == ["r4"]
+    found = {title: {finding.request_id for finding in sample.findings} for title, sample in report.samples.items()}
+    assert found["wrong, but numerically close"] == {"r1", "r3"}
+    assert found["unparsed"] == {"r4"} and found["verdict changes"] == {"r2", "r5"}
     assert report.excluded_golds == {"asdiv": {"no number": 3}}
     text = render(report)
     assert "wrong → correct: 1" in text and "asdiv: no number 3" in text
-    json.dumps(report.as_dict())
+
+
+def test_a_sample_does_not_depend_on_the_order_of_arrival() -> None:
+    findings = [
+        Finding(
+            request_id=f"r{i}",
+            strategy="cot",
+            answer="1",
+            stored="wrong",
+            now="wrong",
+            predicted="2",
+            reason="",
+            completion_end="",
+        )
+        for i in range(100)
+    ]
+    forwards, backwards, halves = Sample(size=5), Sample(size=5), [Sample(size=5), Sample(size=5)]
+    for finding in findings:
+        forwards.add(finding)
+        halves[int(finding.request_id[1:]) % 2].add(finding)
+    for finding in reversed(findings):
+        backwards.add(finding)
+    halves[0].merge(halves[1])
+    kept = [{finding.request_id for finding in sample.findings} for sample in (forwards, backwards, halves[0])]
+    assert kept[0] == kept[1] == kept[2] and len(kept[0]) == 5 and forwards.count == halves[0].count == 100
+    assert kept[0] != {f"r{i}" for i in range(5)}
 
 
 def test_nothing_to_audit(tmp_path: Path) -> None:

@@ -65,6 +65,18 @@ _CORRECT = [
     ("import random\nrandom.seed(1)\nanswer = 7", "7"),
     ("from datetime import date\nanswer = (date(2024, 1, 8) - date(2024, 1, 1)).days", "7"),
     ("try:\n    answer = 1 / 0\nexcept ZeroDivisionError:\n    answer = 7", "7"),
+    # what the first tier lacks and CPython has
+    ("d = {7: 2, 8: 1}\nanswer = max(d, key=d.get)", "7"),
+    ("n = [7, 7, 8]\nanswer = max(set(n), key=n.count)", "7"),
+    ("answer = next(n for n in range(10) if n > 6)", "7"),
+    ("answer = ''.join(map(str.strip, [' 7 ']))", "7"),
+    ("answer = 7 if (7.0).is_integer() and callable(len) else 8", "7"),
+    ("import calendar\nanswer = calendar.monthrange(2024, 2)[1]", "29"),
+    ("import operator, string\nanswer = operator.add(5, 2) + len(string.digits) - 10", "7"),
+    ("import heapq, copy\nh = [8, 7]\nheapq.heapify(h)\nanswer = heapq.heappop(copy.copy(h))", "7"),
+    ("import sys\nsys.setrecursionlimit(5000)\nanswer = 7", "7"),
+    ("import numpy as np\nn = np.arange(5)\nanswer = n[n > 2].sum()", "7"),
+    ("import numpy as np\nx = 0\ndef f(n):\n    global x\n    x += n\nf(np.int64(7))\nanswer = x", "7"),
 ]
 _NO_ANSWER = [
     "",
@@ -121,6 +133,10 @@ def test_errors(verifier: Verifier, completion: str) -> None:
 def test_a_program_gives_the_same_answer_every_time(verifier: Verifier) -> None:
     code = "import random, datetime, time\nanswer = random.random() + datetime.date.today().toordinal() + time.time()"
     assert len({verifier.judge("pot", code, "7").predicted for _ in range(3)}) == 1
+    code = "import numpy, random, datetime\nanswer = numpy.pi + random.random() + datetime.datetime.now().year"
+    assert len({verifier.judge("pot", code, "7").predicted for _ in range(3)}) == 1
+    code = "import numpy, datetime\nanswer = datetime.date.today().year"
+    assert verifier.judge("pot", code, "2024").verdict is Verdict.CORRECT
 
 
 def test_sessions_do_not_share_names(verifier: Verifier) -> None:

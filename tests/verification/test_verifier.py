@@ -26,6 +26,12 @@ def test_verdicts_of_text(verifier: Verifier) -> None:
         ("Final Answer: Vendor 2", "Vendor 2", Verdict.CORRECT, "2"),
         (r"Final Answer: \frac{\sqrt{2}}{2}", r"1/\sqrt{2}", Verdict.CORRECT, r"\frac{\sqrt{2}}{2}"),
         ("#### 18", "9 * 2 = 18\n#### 18", Verdict.CORRECT, "18"),
+        ("The correct answer is C)20%.", "C", Verdict.CORRECT, "C"),
+        ("The correct answer is C)20%.", "B", Verdict.WRONG, "C"),
+        ("The correct answer is C)20%.", "20", Verdict.CORRECT, "20%"),
+        ("The answer is (b).", "(B)", Verdict.CORRECT, "B"),
+        ("So, the correct answer is:\n\nD) Monday", "D", Verdict.CORRECT, "D"),
+        ("Final Answer: a", "b", Verdict.WRONG, "A"),
     ]:
         judgement = verifier.judge("cot", completion, gold)
         assert (judgement.verdict, judgement.predicted) == (verdict, predicted), judgement

@@ -5,6 +5,8 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
+from siked_ray.verification.sandbox import frozen
+
 _SYMPY = """
     Abs Add And Basic ComplexInfinity E Eq Equality Expr FiniteSet Float Function Ge GreaterThan Gt I Integer
     Integral Interval Intersection Lambda Le LessThan Limit Lt Matrix Max Min Mod Mul N Naturals Naturals0 Ne Not
@@ -56,10 +58,18 @@ _MODULES = {
 """,
     "numpy.linalg": "det eig inv lstsq norm solve",
     "random": "random randint choice seed shuffle sample uniform",
+    "calendar": "monthrange isleap leapdays weekday day_name day_abbr month_name month_abbr",
+    "operator": "add sub mul truediv floordiv mod neg pow eq ne lt le gt ge itemgetter",
+    "string": "ascii_letters ascii_lowercase ascii_uppercase digits punctuation",
+    "heapq": "heapify heappush heappop heappushpop heapreplace nlargest nsmallest merge",
+    "copy": "copy deepcopy",
+    "sys": "maxsize setrecursionlimit",
+    "bisect": "bisect bisect_left bisect_right insort insort_left insort_right",
 }  # fmt: skip
 _BUILTINS = """
-    abs all any bool complex dict divmod enumerate filter float frozenset int isinstance iter len list map max min
-    next pow range repr reversed round set slice sorted str sum tuple zip True False None Exception ArithmeticError
+    abs all any bin bool callable chr complex dict divmod enumerate filter float frozenset hex int isinstance iter len
+    list map max min next oct ord pow range repr reversed round set slice sorted str sum tuple zip True False None
+    Exception ArithmeticError
     AssertionError AttributeError IndexError KeyError LookupError NameError NotImplementedError OverflowError
     RecursionError RuntimeError StopIteration TypeError ValueError ZeroDivisionError ImportError ModuleNotFoundError
 """
@@ -72,6 +82,7 @@ def resolve() -> dict[str, SimpleNamespace]:
     """For each granted module a namespace with exactly the granted names."""
     modules = {module: SimpleNamespace(**_public(module, names)) for module, names in _MODULES.items()}
     modules["numpy"].linalg = modules["numpy.linalg"]
+    vars(modules["datetime"]).update(date=frozen.date, datetime=frozen.datetime)
     return modules
 
 
@@ -91,8 +102,8 @@ def make_import(modules: dict[str, SimpleNamespace]) -> Any:
     """An `__import__` that hands out namespaces of granted names and nothing else."""
 
     def grant(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
-        if tuple(fromlist or ()) == ("__doc__",) and name.startswith("numpy."):
-            return sys.modules[name]  # numpy's C code imports this way; a program cannot write this name
+        if type(fromlist) is list and (name.startswith("numpy.") or name == "_strptime") and name in sys.modules:
+            return sys.modules[name]  # so do numpy and datetime in C; an import statement gives a tuple or None
         root = name.split(".")[0] if name.split(".")[0] in _FLAT else name
         if level or root not in modules:
             raise ModuleNotFoundError(f"no module named {name!r} is granted")

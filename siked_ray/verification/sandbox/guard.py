@@ -30,8 +30,6 @@ _REFUSED_NODES = (
     ast.AsyncWith,
     ast.Await,
     ast.With,
-    ast.Global,
-    ast.Nonlocal,
 )
 _MAX_NODES = 20_000
 
@@ -76,4 +74,6 @@ def _is_base_exception(node: ast.AST) -> bool:
 def _names(node: ast.AST) -> list[str]:
     """Every identifier a node introduces or uses, whatever its kind."""
     names = [getattr(node, field, None) for field in ("id", "arg", "name", "asname", "attr")]
+    if isinstance(node, ast.Global | ast.Nonlocal):
+        names += node.names
     return [name for name in names if isinstance(name, str)]

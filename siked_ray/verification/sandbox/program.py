@@ -2,6 +2,7 @@
 
 import ast
 import io
+import random
 from typing import Any
 
 from siked_ray.verification.monty_runner import ANSWER_VARIABLES, ASSUMED_NAMES
@@ -37,6 +38,7 @@ def _execute(tree: ast.Module) -> Findings:
     printed = io.StringIO()
     names = _namespace(printed)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    random.seed(0)  # here, because Python draws a new seed in every forked child
     exec(compile(tree, "program", "exec"), names)  # in a jailed child, on a checked tree
     expression = None
     if isinstance(last, ast.Expr):
@@ -129,6 +131,9 @@ def warm_up() -> None:
     """Makes sympy import what it imports lazily: in the jail it cannot open files any more."""
     run("from fractions import Fraction\nimport statistics\nx = statistics.mean([1, 2])\nanswer = Fraction(1, 2)")
     run("import numpy as np\na = np.array([[1, 1], [1, -1]])\nanswer = np.linalg.solve(a, [5, 1])[0] + np.mean(a)")
+    run("import numpy as np\na = np.arange(5)\nanswer = a[a > 2].sum() + a.mean() + a.std() + np.median(a)")
+    run("import numpy as np\nanswer = np.roots([1, 2])[0] + np.array([[1, 2]]).sum(axis=0)[0]")
+    run("from datetime import datetime\nanswer = datetime.strptime('2024-02-01', '%Y-%m-%d').day")
     for code in _WARM_UP_PROGRAMS:
         run("from sympy import *\nimport sympy\nx, y = symbols('x y')\n" + code)
 

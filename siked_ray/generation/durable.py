@@ -1,0 +1,170 @@
+"""Finished rows on disk within seconds: many small parts while a stage runs, made into few at its commit.
+
+While a stage runs, its rows lie in `folder`/pending; a stage that was interrupted continues with the rows that are not
+there. A row is always whole in one part. Two engines can have sampled the same row (one was thought to be lost): the
+first part in the order of names counts, so that no row comes twice.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from siked_ray.core.rollout import Rollout
+from siked_ray.data.schemas import table
+from siked_ray.data.storage import Storage
+from siked_ray.generation.batch import Quarantined, SampledRow
+from siked_ray.generation.task import RowSink
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Seconds after which a finished row is durable at the latest.
+FLUSH_INTERVAL_S = 2.0
+_ROWS_PER_FILE = 100_000
+
+#: (problem_id, requested strategy)
+RowKey = tuple[str, str]
+
+
+class RowWriter:
+    """Collects finished rows of one process and writes them as parts, every `FLUSH_INTERVAL_S` and when told to.
+
+    `part_names` gives file names that no other writer uses.
+    """
+
+    def __init__(self, sink: RowSink, part_names: Iterator[str]) -> None:
+        self._sink = sink
+        self._part_names = part_names
+        self._rollouts: list[Rollout] = []
+        self._quarantined: list[Quarantined] = []
+        self._lock = threading.Lock()
+        self._failure: OSError | None = None
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._flush_regularly, name="row-writer", daemon=True)
+        self._thread.start()
+
+    def add(self, row: SampledRow | Quarantined) -> None:
+        """Take a finished row; raises OSError when an earlier one could not be written."""
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            if isinstance(row, SampledRow):
+                self._rollouts.extend(row.rollouts)
+            else:
+                self._quarantined.append(row)
+
+    def flush(self) -> None:
+        """When this returns, all rows that were added are durable."""
+        with self._lock:
+            if not self._rollouts and not self._quarantined:
+                return
+            sink, part = self._sink, next(self._part_names)
+            if self._rollouts:
+                sink.storage.write_parquet(f"{pending(sink.folder)}/part-{part}", table("rollouts", self._rollouts))
+            if self._quarantined:
+                write_quarantine(sink, part, self._quarantined)
+            self._rollouts, self._quarantined = [], []
+
+    def close(self) -> None:
+        """Write what is left and end the thread."""
+        self._closed.set()
+        self._thread.join()
+        self.flush()
+
+    def _flush_regularly(self) -> None:
+        while not self._closed.wait(FLUSH_INTERVAL_S):
+            try:
+                self.flush()
+            except OSError as error:
+                self._failure = error
+                return
+
+
+def pending(folder: str) -> str:
+    """Where the parts of a stage lie before it is committed."""
+    return f"{folder}/pending"
+
+
+def write_quarantine(sink: RowSink, part: str, rows: Sequence[Quarantined]) -> None:
+    """Write rows that cannot be sampled as one part."""
+    records = [
+        {"stage": sink.stage, "problem_id": row.problem_id, "strategy": row.strategy, "reason": row.reason}
+        for row in rows
+    ]
+    sink.storage.write_parquet(f"quarantine/{sink.stage}-{part}", table("quarantine", records))
+
+
+def quarantine_parts(storage: Storage, stage: str) -> list[str]:
+    """Files with the quarantined rows of a stage."""
+    return [name for name in storage.files("quarantine", ".parquet") if name.startswith(f"quarantine/{stage}-")]
+
+
+def num_quarantined(storage: Storage, stage: str) -> int:
+    """Rows that a stage could not sample."""
+    return sum(storage.read_parquet(name, ["stage"]).num_rows for name in quarantine_parts(storage, stage))
+
+
+def finished_rows(sink: RowSink, writer_id: str = "") -> set[RowKey]:
+    """The rows that are durable, sampled or quarantined; of one writer, or of all."""
+    storage = sink.storage
+    rows: set[RowKey] = set()
+    for names, column in (
+        (storage.files(pending(sink.folder), ".parquet"), "requested"),
+        (quarantine_parts(storage, sink.stage), "strategy"),
+    ):
+        for name in names:
+            if writer_id in name:
+                rows.update(_row_keys(storage.read_parquet(name, ["problem_id", column]), column))
+    return rows
+
+
+def compact(sink: RowSink) -> list[str]:
+    """Make the pending parts of a finished stage into few files, rows in the order of their keys within each; names.
+
+    The pending parts stay until `discard_pending`: they are the truth until the stage is committed.
+    """
+    storage, prefix = sink.storage, f"{sink.folder}/{sink.stage}-"
+    for left_over in storage.files(sink.folder, ".parquet"):
+        if left_over.startswith(prefix):
+            storage.delete_file(left_over)
+    names = []
+    for index, rows in enumerate(_large_tables(_unique_rows(sink))):
+        names.append(f"{prefix}{index:05d}.parquet")
+        ordered = rows.sort_by([(key, "ascending") for key in ("problem_id", "requested", "sample_index")])
+        storage.write_parquet(names[-1], ordered)
+    return names
+
+
+def discard_pending(storage: Storage, folder: str) -> None:
+    """Remove the pending parts of a stage that has been committed."""
+    storage.delete_folder(pending(folder))
+
+
+def _unique_rows(sink: RowSink) -> "Iterator[pa.Table]":
+    """Tables of the pending parts without rows that were in an earlier part."""
+    seen: set[int] = set()
+    for name in sink.storage.files(pending(sink.folder), ".parquet"):
+        part = sink.storage.read_parquet(name)
+        keys = [hash(key) for key in _row_keys(part, "requested")]
+        repeated = seen.intersection(keys)
+        seen.update(keys)
+        yield part.filter([key not in repeated for key in keys]) if repeated else part
+
+
+def _large_tables(tables: "Iterator[pa.Table]") -> "Iterator[pa.Table]":
+    import pyarrow as pa
+
+    collected: list[pa.Table] = []
+    num_rows = 0
+    for part in tables:
+        collected.append(part)
+        num_rows += part.num_rows
+        if num_rows >= _ROWS_PER_FILE:
+            yield pa.concat_tables(collected)
+            collected, num_rows = [], 0
+    if collected:
+        yield pa.concat_tables(collected)
+
+
+def _row_keys(rows: "pa.Table", strategy_column: str) -> list[RowKey]:
+    return list(zip(rows["problem_id"].to_pylist(), rows[strategy_column].to_pylist(), strict=True))

@@ -1,0 +1,70 @@
+"""What sampling needs of an engine, whatever runs behind it: vLLM in this process, a server, or a fake in tests."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from siked_ray.errors import StageError
+
+
+class EngineFailure(StageError):
+    """The engine is broken; a new one in its place may do the work."""
+
+
+class RequestRejected(ValueError):
+    """The engine refuses this request for its own reasons (its length, its content); others go on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedPrompt:
+    """A prompt as an engine takes it. `token_ids` is None where a server does the tokenising."""
+
+    text: str
+    token_ids: list[int] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One completion. `finished` is False when it was cut off at the token limit."""
+
+    text: str
+    num_prompt_tokens: int
+    num_tokens: int
+    finished: bool
+
+
+class Engine(Protocol):
+    """A living engine; all methods may be called from any thread. `max_model_len` is None where it is not known."""
+
+    name: str
+    max_model_len: int | None
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds spent in decoding."""
+
+    def encode(self, prompt: str, forced: str) -> EncodedPrompt:
+        """A prompt, followed by the beginning of the response that is forced ("" for none)."""
+
+    def submit(
+        self,
+        prompt: EncodedPrompt,
+        *,
+        seed: int,
+        temperature: float,
+        top_p: float,
+        max_new_tokens: int,
+        stop: Sequence[str] = (),
+    ) -> Future[Sample]:
+        """Queue one completion. The future raises RequestRejected or EngineFailure."""
+
+    def load_weights(self, model: str) -> None:
+        """Replace the weights in place; nothing may be in flight."""
+
+    def close(self) -> None:
+        """End it; what is in flight fails."""
+
+
+#: Opens an engine on the weights of a directory or name. Picklable: it is called inside the generator actor.
+OpenEngine = Callable[[str], Engine]

@@ -1,0 +1,109 @@
+"""What an audit found: counts of everything, samples of what deserves a look, and how they are shown."""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+
+_SHOWN_CHARS = 120
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One rollout worth looking at."""
+
+    request_id: str
+    strategy: str
+    answer: str
+    stored: str
+    now: str
+    predicted: str | None
+    reason: str
+    completion_end: str
+
+
+@dataclass(kw_only=True, slots=True)
+class Sample:
+    """How many findings there are, and the `size` whose ids hash lowest: from all over the run, every time the same."""
+
+    size: int
+    count: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, finding: Finding) -> None:
+        self.count += 1
+        self._keep([finding])
+
+    def merge(self, other: "Sample") -> None:
+        self.count += other.count
+        self._keep(other.findings)
+
+    def _keep(self, findings: list[Finding]) -> None:
+        if len(self.findings) + len(findings) > self.size:
+            self.findings = sorted([*self.findings, *findings], key=_order)[: self.size]
+        else:
+            self.findings += findings
+
+
+def _order(finding: Finding) -> bytes:
+    return hashlib.blake2b(finding.request_id.encode("utf-8", "replace"), digest_size=8).digest()
+
+
+@dataclass(kw_only=True)
+class AuditReport:
+    """What an audit found; samples hold at most `num_samples` findings each, counters count all."""
+
+    num_samples: int = 10
+    num_rollouts: int = 0
+    num_without_problem: int = 0
+    by_strategy: dict[str, Counter[str]] = field(default_factory=dict)
+    changes: Counter[str] = field(default_factory=Counter)
+    disagreements: Counter[str] = field(default_factory=Counter)
+    excluded_golds: dict[str, Counter[str]] = field(default_factory=dict)
+    samples: dict[str, Sample] = field(default_factory=dict)
+
+    def keep(self, title: str, finding: Finding) -> None:
+        """Counts a finding under a title, and keeps it if it falls into the sample."""
+        self.samples.setdefault(title, Sample(size=self.num_samples)).add(finding)
+
+    def merge(self, other: "AuditReport") -> None:
+        """Adds what another part of the run gave."""
+        self.num_rollouts += other.num_rollouts
+        self.num_without_problem += other.num_without_problem
+        self.changes += other.changes
+        self.disagreements += other.disagreements
+        for strategy, counts in other.by_strategy.items():
+            self.by_strategy.setdefault(strategy, Counter()).update(counts)
+        for title, sample in other.samples.items():
+            self.samples.setdefault(title, Sample(size=self.num_samples)).merge(sample)
+
+
+def render(report: AuditReport) -> str:
+    """The report as plain text, for the terminal."""
+    lines = [f"{report.num_rollouts:,} rollouts re-scored, {report.changes.total():,} verdicts changed"]
+    if report.num_without_problem:
+        lines.append(f"{report.num_without_problem:,} rollouts without a problem in RUN/problems were skipped")
+    for strategy, counts in sorted(report.by_strategy.items()):
+        verdicts = ", ".join(
+            f"{verdict} {count:,} ({count / counts.total():.1%})" for verdict, count in counts.most_common()
+        )
+        lines.append(f"  {strategy}: {verdicts}; marker and fall-back disagree {report.disagreements[strategy]:,}")
+    lines += [f"  {change}: {count:,}" for change, count in report.changes.most_common()]
+    for dataset, reasons in sorted(report.excluded_golds.items()):
+        counted = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+        lines.append(f"golds left out of {dataset}: {counted}")
+    if not report.excluded_golds:
+        lines.append("golds left out: none")
+    for title, sample in report.samples.items():
+        lines += ["", f"{title}: {len(sample.findings)} of {sample.count:,}"]
+        for finding in sorted(sample.findings, key=lambda finding: (finding.strategy, finding.request_id)):
+            lines += _rendered(finding)
+    return "\n".join(lines)
+
+
+def _rendered(finding: Finding) -> list[str]:
+    verdict = finding.now if finding.stored == finding.now else f"{finding.stored} → {finding.now}"
+    return [
+        f"  {finding.request_id} [{finding.strategy}] {verdict}: {finding.predicted!r} for {finding.answer!r} "
+        f"({finding.reason})",
+        f"      … {finding.completion_end[-_SHOWN_CHARS:]!r}",
+    ]

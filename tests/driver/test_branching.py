@@ -1,0 +1,143 @@
+"""A run that goes on from another one: what it takes over, what it says of it, what it refuses."""
+
+import os
+
+import pytest
+
+from siked_ray.config import Config, dump_config
+from siked_ray.core.stopping import StoppingRules
+from siked_ray.data import run_directory as names
+from siked_ray.data.ledger import Ledger
+from siked_ray.data.storage import Storage
+from siked_ray.driver.branching import find_branch, take_over
+from siked_ray.driver.preflight import check
+from siked_ray.errors import ConfigError
+from siked_ray.loop import LoopRules, run_loop
+from tests.driver.test_stages import SETTINGS, Run
+
+RULES = LoopRules(stopping=StoppingRules(max_iterations=2, patience=5, min_gain=0.01))
+
+
+@pytest.fixture
+def parent(make_config, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A finished run with iterations 0 to 2."""
+    run = Run(make_config(*SETTINGS), monkeypatch)
+    run_loop(run.stages(), RULES)
+    run.storage.write_text(names.CONFIG, dump_config(run.config))
+    return run
+
+
+def branch_settings(make_config, parent: Run, point: str, *overrides: str) -> Config:
+    folder = parent.config.run_dir
+    return make_config(*SETTINGS, f"run_dir={folder}-branch", f"start_from={folder}:{point}", *overrides)
+
+
+def branched(make_config, monkeypatch, parent: Run, point: str, *overrides: str) -> Run:
+    config = branch_settings(make_config, parent, point, *overrides)
+    run = Run(config, monkeypatch)
+    branch = find_branch(config)
+    assert branch is not None
+    take_over(branch, run.storage, config)
+    return run
+
+
+def test_another_policy_from_iteration_1_on(make_config, monkeypatch, parent: Run):
+    run = branched(make_config, monkeypatch, parent, "1", "mixture.policy=self_only", "seed=7")
+    run_loop(run.stages(), RULES)
+    assert run.committed == ["decision_00", "decision_01"] + [
+        f"{kind}_02" for kind in ("rollouts", "mixture", "training", "evaluation", "decision")
+    ], "what the other run did is not done again, and decisions are this run's own"
+    summary, before = run.summary(), parent.summary()
+    for old, new in zip(before["iterations"][:2], summary["iterations"][:2], strict=True):
+        assert (new["mixture"], new["evaluation"]) == (old["mixture"], old["evaluation"])
+    assert summary["iterations"][2]["mixture"]["policy"] == "self_only"
+    assert run.trained[0][0] == run.storage.path(names.student(1))
+
+
+def test_the_summary_says_where_it_comes_from(make_config, monkeypatch, parent: Run):
+    run = branched(make_config, monkeypatch, parent, "0", "mixture.policy=all")
+    run_loop(run.stages(), RULES)
+    origin = run.summary()["start_from"]
+    assert (origin["from"], origin["iteration"]) == (parent.storage.root, 0)
+    assert "mixture.policy: 'adaptive' -> 'all'" in origin["differences"]
+    assert not any(key.startswith(("data", "teacher")) for key in origin["differences"])
+    stages = {stage["name"]: stage["branched"] for stage in run.summary()["stages"]}
+    assert "branch" not in stages
+    assert [name for name, is_branched in stages.items() if is_branched] == [
+        *("rollouts_teacher", "mixture_00", "training_00", "evaluation_00")
+    ]
+    assert parent.summary()["start_from"] is None
+
+
+def test_the_teacher_alone_serves_another_student_and_fewer_strategies(make_config, monkeypatch, parent: Run):
+    settings = ("student.model=world:small-student", "strategies=[cot]")
+    run = branched(make_config, monkeypatch, parent, "teacher", *settings)
+    run_loop(run.stages(), LoopRules(stopping=StoppingRules(max_iterations=0, patience=1, min_gain=0.01)))
+    assert run.committed[0] == "mixture_00"
+    mixture = run.summary()["iterations"][0]["mixture"]
+    assert list(mixture["by_strategy"]) == ["cot"]
+    assert mixture["rows"] == parent.summary()["iterations"][0]["mixture"]["by_strategy"]["cot"]["rows"]
+
+
+def test_files_are_linked_and_nothing_of_the_origin_changes(make_config, monkeypatch, parent: Run):
+    before = {name: parent.storage.read_bytes(name) for name in parent.storage.files("ledger")}
+    run = branched(make_config, monkeypatch, parent, "0")
+    linked = f"{names.student(0)}/config.json"
+    assert os.path.samefile(run.storage.path(linked), parent.storage.path(linked))
+    run_loop(run.stages(), RULES)
+    assert {name: parent.storage.read_bytes(name) for name in parent.storage.files("ledger")} == before
+    assert not run.storage.files(names.student_rollouts(3))
+
+
+def test_what_the_origin_cost_is_not_on_this_runs_budget(make_config, monkeypatch, parent: Run):
+    stages = branched(make_config, monkeypatch, parent, "1").stages()
+    stages.sample_teacher()
+    stages.mix(0, names.TEACHER_ROLLOUTS, None)
+    assert (stages.spent().hours, stages.spent().tokens) == (0, 0)
+
+
+def test_a_branch_keeps_its_origins_split_whatever_its_seed(make_config, parent: Run):
+    held_out = {row["problem_id"] for row in parent.storage.read_parquet(names.problems("validation")).to_pylist()}
+    checked = check(branch_settings(make_config, parent, "0", "seed=99"))
+    assert {problem.problem_id for problem in checked.validation} == held_out
+    own = check(make_config(*SETTINGS, "seed=99"))
+    assert {problem.problem_id for problem in own.validation} != held_out
+
+
+@pytest.mark.parametrize(
+    ("point", "overrides", "words"),
+    [
+        ("last", [], r"names no point of a run; write RUN:N"),
+        ("7", ["iterations.max=9"], r"has not finished rollouts_03"),
+        ("1", ["iterations.max=1"], r"set iterations\.max to 2 or more"),
+        ("1", ["generation.num_samples=5", "data.limit=30"], r"other settings \(data\.limit: None -> 30\)"),
+        ("1", ["strategies=[cot]"], r"strategies: \['cot', 'pot'\] -> \['cot'\]"),
+        ("0", ["student.model=world:small-student"], r"student\.model: "),
+        ("teacher", ["strategies=[cot, l2m]"], r"l2m was not sampled there"),
+    ],
+)
+def test_what_cannot_be_gone_on_from_is_refused_by_name(make_config, parent: Run, point, overrides, words):
+    with pytest.raises(ConfigError, match=words):
+        find_branch(branch_settings(make_config, parent, point, *overrides))
+
+
+def test_a_directory_that_is_no_run(make_config):
+    with pytest.raises(ConfigError, match=r"nowhere is no run directory"):
+        find_branch(make_config("start_from=/nowhere:1"))
+    assert find_branch(make_config()) is None
+
+
+def test_a_lost_file_of_the_origin_is_noticed(make_config, parent: Run):
+    (record,) = [one for one in Ledger(parent.storage).records() if one.stage == "mixture_01"]
+    os.unlink(parent.storage.path(record.outputs[0]))
+    with pytest.raises(ConfigError, match="has not finished mixture_01"):
+        find_branch(branch_settings(make_config, parent, "1"))
+
+
+def test_storages_that_are_not_local_are_copied(tmp_path):
+    origin = Storage(f"{tmp_path}/a")
+    origin.write_text("x/one.txt", "1")
+    copy = Storage(f"{tmp_path}/b")
+    copy.link(origin, "x/one.txt")
+    copy.link(origin, "x/one.txt")
+    assert copy.read_text("x/one.txt") == "1"

@@ -1,0 +1,128 @@
+"""A fake engine whose answers are functions of (prompt, seed), inside real generator actors on a real, small Ray."""
+
+import hashlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from siked_ray.core.problem import Problem
+from siked_ray.core.prompts import PromptTemplates
+from siked_ray.core.strategy import AnswerKind, Strategy
+from siked_ray.data.schemas import table
+from siked_ray.data.storage import Storage
+from siked_ray.driver.inputs import problem_row
+from siked_ray.generation.engine import EncodedPrompt, EngineFailure, Sample
+from siked_ray.generation.pool import EngineSpec, PoolSize
+from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
+
+STRATEGIES = tuple(Strategy(name=name, kind=AnswerKind.TEXT, instruction=f"Use {name}.") for name in ("cot", "pot"))
+SHARE_CORRECT = 0.3
+
+
+class FunctionEngine:
+    """Solves a request with a probability that its prompt and seed decide. Prompts with `kill` end the process (at
+    most `kills` times, counted in files), prompts with `break` break the engine likewise."""
+
+    name = "fake 1"
+    max_model_len: int | None = None
+
+    def __init__(self, model: str, folder: str, kills: int = 0, seconds: float = 0.002) -> None:
+        self.busy_s = 0.0
+        self._folder = Path(folder)
+        self._kills = kills
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._workers = ThreadPoolExecutor(4)
+        with (self._folder / "opened").open("a") as log:
+            log.write(f"{model} {os.getpid()}\n")
+
+    def encode(self, prompt: str, forced: str) -> EncodedPrompt:
+        return EncodedPrompt(text=prompt + forced, token_ids=None)
+
+    def submit(self, prompt: EncodedPrompt, *, seed: int, **_: object) -> Future[Sample]:
+        return self._workers.submit(self._sample, prompt.text, seed)
+
+    def load_weights(self, model: str) -> None:
+        with (self._folder / "opened").open("a") as log:
+            log.write(f"reloaded {model}\n")
+
+    def close(self) -> None:
+        self._workers.shutdown(wait=False, cancel_futures=True)
+
+    def _sample(self, prompt: str, seed: int) -> Sample:
+        time.sleep(self._seconds)
+        with self._lock:
+            self.busy_s += self._seconds
+        if "kill" in prompt and self._may("kill"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "break" in prompt and self._may("break"):
+            raise EngineFailure("out of memory")
+        solved = hashlib.sha256(f"{prompt}{seed}".encode()).digest()[0] / 256 < SHARE_CORRECT
+        return Sample(text=f" The answer is {1 if solved else 2}.", num_prompt_tokens=7, num_tokens=5, finished=True)
+
+    def _may(self, what: str) -> bool:
+        with self._lock:
+            marks = self._folder / what
+            count = len(marks.read_text()) if marks.exists() else 0
+            marks.write_text("x" * (count + 1))
+            return count < self._kills
+
+
+@pytest.fixture(scope="session")
+def small_ray() -> Iterator[None]:
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+def problems(questions: list[str]) -> list[Problem]:
+    return [Problem(problem_id=f"p{i:04d}", dataset="d", question=q, answer="1") for i, q in enumerate(questions)]
+
+
+def write_problems(storage: Storage, name: str, questions: list[str]) -> str:
+    rows = [problem_row(problem, "train") for problem in problems(questions)]
+    storage.write_parquet(f"problems/{name}.parquet", table("problems", rows))
+    return f"problems/{name}.parquet"
+
+
+def make_task(weights: str = "model", num_samples: int = 4, keep: int | None = 1) -> GenerationTask:
+    return GenerationTask(
+        role=Role.STUDENT,
+        iteration=1,
+        model="student",
+        weights=weights,
+        run_seed=42,
+        strategies=STRATEGIES,
+        templates=PromptTemplates(teacher="", demonstration="", student="Q {question}\n", stop=()),
+        plan=SamplingPlan(
+            num_samples=num_samples, ramp=(1, 1, 2), keep=keep, temperature=0.7, top_p=1.0, max_new_tokens=8
+        ),
+        program_timeout_s=1.0,
+    )
+
+
+def make_sink(storage: Storage) -> RowSink:
+    return RowSink(storage=storage, folder="rollouts/iteration_01", stage="rollouts_01")
+
+
+def make_size(least: int = 1, most: int = 1) -> PoolSize:
+    return PoolSize(
+        min_engines=least,
+        max_engines=most,
+        cpus_per_engine=1.0,
+        gpus_per_engine=0.0,
+        resources={},
+        start_timeout_s=60.0,
+    )
+
+
+def make_spec(open_engine, rows_in_flight: int = 32) -> EngineSpec:
+    return EngineSpec(open_engine=open_engine, environment={}, rows_in_flight=rows_in_flight)

@@ -1,0 +1,179 @@
+"""Rows out to engines that get lost: nothing comes twice, nothing is lost, and nothing goes on for ever."""
+
+import os
+import signal
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from siked_ray.data.storage import Storage
+from siked_ray.errors import PlacementError, StageError
+from siked_ray.generation.dispatch import Call, Dispatch, after_a_loss, rows_per_call
+from siked_ray.generation.durable import compact, finished_rows, quarantine_parts
+from siked_ray.generation.pool import ROWS_PER_CALL, EnginePool, engines_wanted
+from siked_ray.generation.requests import missing_requests, request_batches
+from tests.generation.conftest import FunctionEngine, make_sink, make_size, make_spec, make_task, write_problems
+
+
+def sample(storage: Storage, questions: list[str], task, *, folder: Path, size=None, **engine) -> Dispatch:
+    """Sample a table on a pool of its own; the dispatch that did it."""
+    name = write_problems(storage, "train", questions)
+    sink = make_sink(storage)
+    blocks, _ = missing_requests(storage, [name], ("cot", "pot"), finished_rows(sink))
+    num_rows = sum(map(len, blocks))
+    folder.mkdir(exist_ok=True)
+    spec = make_spec(partial(FunctionEngine, folder=str(folder), **engine))
+    pool = EnginePool(task.weights, spec, size or make_size(), name="student", log_dir=str(folder))
+    try:
+        pool.wait_ready()
+        dispatch = Dispatch(pool, task, sink, request_batches(storage, blocks, rows_per_call(num_rows, 1)), num_rows)
+        dispatch.run()
+    finally:
+        pool.close()
+    return dispatch
+
+
+def table_of(storage: Storage) -> list[dict]:
+    rows = storage.read_parquet(compact(make_sink(storage))).to_pylist()
+    return sorted(rows, key=lambda row: row["request_id"])
+
+
+@pytest.fixture(scope="module")
+def questions() -> list[str]:
+    return [f"how many, {i}?" for i in range(40)]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(small_ray, questions, tmp_path_factory) -> list[dict]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    storage = Storage(str(folder / "run"))
+    dispatch = sample(storage, questions, make_task(), folder=folder / "engine")
+    assert dispatch.num_losses == 0
+    rows = table_of(storage)
+    assert len({(row["problem_id"], row["requested"]) for row in rows}) == 80
+    return rows
+
+
+def test_a_lost_process_costs_nothing_but_time(undisturbed, questions, tmp_path):
+    storage = Storage(str(tmp_path / "run"))
+    deadly = [*questions[:20], *(f"{q} kill" for q in questions[20:])]
+    dispatch = sample(storage, deadly, make_task(), folder=tmp_path / "engine", kills=2)
+    rows = table_of(storage)
+    assert dispatch.num_losses == 2
+    assert len({row["request_id"] for row in rows}) == len(rows)
+    assert len({(row["problem_id"], row["requested"]) for row in rows}) == 80
+    harmless = {row["problem_id"] for row in rows} - {f"p{i:04d}" for i in range(20, 40)}
+    assert [r for r in rows if r["problem_id"] in harmless] == [r for r in undisturbed if r["problem_id"] in harmless]
+    assert len((tmp_path / "engine" / "opened").read_text().splitlines()) == 3, "started again after each loss"
+
+
+def test_a_broken_engine_is_replaced(questions, tmp_path, small_ray):
+    storage = Storage(str(tmp_path / "run"))
+    dispatch = sample(
+        storage, [*questions[:5], "break it"], make_task(), folder=tmp_path / "engine", size=make_size(2, 2), kills=1
+    )
+    assert 1 <= dispatch.num_losses <= 2, "both engines may have had a row of it at the same moment"
+    assert len({(row["problem_id"], row["requested"]) for row in table_of(storage)}) == 12
+
+
+def test_a_row_that_takes_every_engine_down_ends_in_quarantine_alone(questions, tmp_path, small_ray):
+    storage = Storage(str(tmp_path / "run"))
+    sample(storage, [*questions[:3], "kill for ever"], make_task(), folder=tmp_path / "engine", kills=10**6)
+    (*parts,) = quarantine_parts(storage, "rollouts_01")
+    lost = storage.read_parquet(parts).to_pylist()
+    assert {(row["problem_id"], row["strategy"]) for row in lost} == {("p0003", "cot"), ("p0003", "pot")}
+    assert "engines were lost" in lost[0]["reason"]
+    assert len({(row["problem_id"], row["requested"]) for row in table_of(storage)}) == 6
+
+
+def test_engines_that_only_break_end_the_stage_with_their_reason(tmp_path, small_ray):
+    storage = Storage(str(tmp_path / "run"))
+    with pytest.raises(StageError, match=r"(?s)lost \d+ times without finishing a row.*out of memory"):
+        sample(storage, [f"break {i}" for i in range(40)], make_task(), folder=tmp_path / "engine", kills=10**6)
+
+
+def test_a_stage_continues_with_the_rows_that_are_missing(undisturbed, questions, tmp_path):
+    """Killed in the middle, from outside: the driver's side of it is gone too."""
+    storage = Storage(str(tmp_path / "run"))
+    folder = tmp_path / "engine"
+
+    def kill_the_process() -> None:
+        while not (folder / "opened").exists():
+            time.sleep(0.01)
+        time.sleep(0.4)
+        os.kill(int((folder / "opened").read_text().split()[1]), signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_the_process)
+    killer.start()
+    sample(storage, questions, make_task(), folder=folder, seconds=0.02)
+    killer.join()
+    assert table_of(storage) == undisturbed
+    durable = len(finished_rows(make_sink(storage)))
+    for part in storage.files("rollouts/iteration_01/pending", ".parquet")[::2]:
+        (tmp_path / "run" / part).unlink()
+    missing = durable - len(finished_rows(make_sink(storage)))
+    assert missing > 0
+    sample(storage, questions, make_task(), folder=tmp_path / "again")
+    assert table_of(storage) == undisturbed
+
+
+def test_new_weights_go_into_the_living_engine(tmp_path, questions, small_ray):
+    storage, folder = Storage(str(tmp_path / "run")), tmp_path / "engine"
+    folder.mkdir()
+    name = write_problems(storage, "train", questions[:4])
+    pool = EnginePool(
+        "first", make_spec(partial(FunctionEngine, folder=str(folder))), make_size(), name="s", log_dir=str(folder)
+    )
+    for weights in ("first", "second"):
+        sink = make_sink(storage)
+        blocks, _ = missing_requests(storage, [name], ("cot",), set())
+        Dispatch(pool, make_task(weights), sink, request_batches(storage, blocks, 2), 4).run()
+    stats = pool.stats()
+    assert (sum(stats.rows.values()), stats.solved.total() <= 8, stats.busy_s > 0) == (8, True, True)
+    pool.close()
+    assert [line.split()[0] for line in (folder / "opened").read_text().splitlines()] == ["first", "reloaded"]
+
+
+def test_an_engine_that_finds_no_place_says_what_is_missing(tmp_path, small_ray):
+    from dataclasses import replace
+
+    size = replace(make_size(), cpus_per_engine=64.0, start_timeout_s=1.0)
+    pool = EnginePool("m", make_spec(partial(FunctionEngine, folder=".")), size, name="s", log_dir=str(tmp_path))
+    with pytest.raises(PlacementError, match="64 CPU"):
+        pool.wait_ready()
+    pool.close()
+
+
+def test_an_engine_that_cannot_open_says_why(tmp_path, small_ray):
+    spec = make_spec(partial(FunctionEngine, folder="/nowhere"))
+    pool = EnginePool("m", spec, make_size(), name="s", log_dir=str(tmp_path))
+    with pytest.raises(StageError, match="nowhere"):
+        pool.wait_ready()
+    pool.close()
+
+
+@pytest.mark.parametrize(("waiting", "wanted"), [(0, 2), (100, 2), (256, 2), (257, 3), (1000, 8), (10**6, 10)])
+def test_there_are_as_many_engines_as_full_loads(waiting: int, wanted: int):
+    assert engines_wanted(waiting, 128, make_size(2, 10)) == wanted
+
+
+def test_the_pool_grows_with_what_waits(tmp_path, questions, small_ray):
+    storage, folder = Storage(str(tmp_path / "run")), tmp_path / "engine"
+    sample(storage, questions, make_task(), folder=folder, size=make_size(1, 2), seconds=0.03)
+    assert len((folder / "opened").read_text().splitlines()) == 2
+
+
+def test_few_rows_are_spread_and_many_travel_together():
+    assert rows_per_call(1, 2) == 1
+    assert rows_per_call(40, 2) == 5
+    assert rows_per_call(10**6, 2) == ROWS_PER_CALL
+
+
+def test_a_call_whose_engine_was_lost_comes_back_in_halves():
+    rows = [{"problem_id": str(i), "strategy": "cot"} for i in range(5)]
+    assert after_a_loss(Call(rows), rows) == [Call(rows[:3], 1), Call(rows[3:], 1)]
+    assert after_a_loss(Call(rows, 1), rows[4:]) == [Call(rows[4:], 2)]
+    assert after_a_loss(Call(rows), []) == []

@@ -1,0 +1,151 @@
+"""A teacher behind a server: what is retried, what is the row's own fault, and what ends the stage."""
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from siked_ray.errors import StageError
+from siked_ray.generation.engine import EncodedPrompt, RequestRejected
+from siked_ray.generation.openai_engine import EndpointOptions, OpenAIEngine, check_endpoint
+
+
+class Server(ThreadingHTTPServer):
+    """Answers `echo: PROMPT`; `script` gives the first status codes of the requests for a prompt."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.script: dict[str, list[int]] = {}
+        self.requests: list[tuple[str, dict]] = []
+        self.key = "secret"
+        self.lock = threading.Lock()
+        self.running = self.most_running = 0
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def log_message(self, *_: object) -> None: ...
+
+    def do_GET(self) -> None:
+        if self._refused():
+            return
+        self._answer(200, {"object": "list", "data": [{"id": "big", "object": "model"}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self._refused():
+            return
+        prompt = body["messages"][0]["content"] if "messages" in body else body["prompt"]
+        server = self.server
+        with server.lock:
+            server.requests.append((self.path, body))
+            server.running += 1
+            server.most_running = max(server.most_running, server.running)
+            status = server.script[prompt].pop(0) if server.script.get(prompt) else 200
+        time.sleep(0.01)
+        with server.lock:
+            server.running -= 1
+        if status != 200:
+            self._answer(status, {"error": {"message": f"status {status}", "type": "x", "code": status}})
+            return
+        text, reason = f"echo: {prompt}", "length" if "long" in prompt else "stop"
+        choice = {"index": 0, "finish_reason": reason, "text": text, "message": {"role": "assistant", "content": text}}
+        usage = {"prompt_tokens": 11, "completion_tokens": 5, "total_tokens": 16}
+        self._answer(200, {"id": "1", "object": "x", "created": 0, "model": "big", "choices": [choice], "usage": usage})
+
+    def _refused(self) -> bool:
+        if self.headers["Authorization"] == f"Bearer {self.server.key}":
+            return False
+        self._answer(401, {"error": {"message": "wrong key", "type": "x", "code": 401}})
+        return True
+
+    def _answer(self, status: int, body: dict) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("retry-after-ms", "20")
+        self.end_headers()
+        self.wfile.write(content)
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[Server]:
+    monkeypatch.setenv("TEACHER_KEY", "secret")
+    with Server() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def options(server: Server, api: str = "chat", max_concurrency: int = 4) -> EndpointOptions:
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    return EndpointOptions(base_url=url, api=api, api_key_env="TEACHER_KEY", max_concurrency=max_concurrency)
+
+
+def submit(engine: OpenAIEngine, prompt: str, seed: int = 1):
+    encoded = EncodedPrompt(text=prompt, token_ids=None)
+    return engine.submit(encoded, seed=seed, temperature=0.7, top_p=0.9, max_new_tokens=8, stop=("\nQ",))
+
+
+@pytest.mark.parametrize(("api", "path"), [("chat", "/v1/chat/completions"), ("completions", "/v1/completions")])
+def test_a_sample_is_what_the_server_says(server, api, path):
+    with closing(OpenAIEngine("big", options(server, api))) as engine:
+        sample = submit(engine, "hello", seed=77).result()
+        cut_off = submit(engine, "too long").result()
+        assert engine.busy_s > 0
+    assert (sample.text, sample.num_prompt_tokens, sample.num_tokens, sample.finished) == ("echo: hello", 11, 5, True)
+    assert not cut_off.finished
+    requested_path, body = server.requests[0]
+    assert requested_path == path
+    wanted = {"model": "big", "seed": 77, "temperature": 0.7, "top_p": 0.9, "max_tokens": 8, "stop": ["\nQ"]}
+    assert wanted.items() <= body.items()
+
+
+def test_rate_limits_and_overload_are_waited_for(server):
+    server.script = {"a": [429, 429, 503], "b": [500]}
+    with closing(OpenAIEngine("big", options(server))) as engine:
+        assert [submit(engine, prompt).result().text for prompt in ("a", "b")] == ["echo: a", "echo: b"]
+    assert len(server.requests) == 4 + 2
+
+
+def test_a_refused_request_is_the_rows_own_fault(server):
+    server.script = {"bad": [400]}
+    with closing(OpenAIEngine("big", options(server))) as engine:
+        with pytest.raises(RequestRejected, match="status 400"):
+            submit(engine, "bad").result()
+        assert submit(engine, "good").result().text == "echo: good"
+
+
+def test_a_wrong_key_ends_the_stage_and_says_which_variable(server, monkeypatch):
+    monkeypatch.setenv("TEACHER_KEY", "other")
+    with closing(OpenAIEngine("big", options(server))) as engine, pytest.raises(StageError, match="api_key_env"):
+        submit(engine, "a").result()
+
+
+def test_no_more_requests_at_once_than_asked_for(server):
+    with closing(OpenAIEngine("big", options(server, max_concurrency=3))) as engine:
+        for future in [submit(engine, str(i)) for i in range(30)]:
+            future.result()
+    assert 1 < server.most_running <= 3
+
+
+def test_the_endpoint_is_checked_before_anything_starts(server, monkeypatch):
+    assert check_endpoint("big", options(server)) is None
+    assert "does not serve small; it serves big" in (check_endpoint("small", options(server)) or "")
+    monkeypatch.setenv("TEACHER_KEY", "other")
+    assert "refuses the key" in (check_endpoint("big", options(server)) or "")
+    nowhere = EndpointOptions(
+        base_url="http://127.0.0.1:9/v1", api="chat", api_key_env="TEACHER_KEY", max_concurrency=1
+    )
+    assert "http://127.0.0.1:9/v1" in (check_endpoint("big", nowhere) or "")
+
+
+def test_weights_of_a_server_are_its_own(server):
+    with closing(OpenAIEngine("big", options(server))) as engine, pytest.raises(StageError, match="cannot load"):
+        engine.load_weights("student")
