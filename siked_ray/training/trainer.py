@@ -6,8 +6,8 @@ measured first: for the demo's mixtures it added 50 s to a stage of 10 s; see do
 
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class WorkerGroup:
     cpus_per_worker: float
     gpus_per_worker: float
     max_failures: int
+    resources: Mapping[str, float] = field(default_factory=dict)
 
 
 def fine_tune(
@@ -77,6 +78,7 @@ def fine_tune(
                 resources_per_worker={
                     "CPU": group.cpus_per_worker,
                     **({"GPU": group.gpus_per_worker} if use_gpu else {}),
+                    **group.resources,
                 },
             ),
             torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),

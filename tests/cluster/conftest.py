@@ -46,9 +46,10 @@ class Nodes:
 
     cluster: Any
     workers: list[Any]
+    num_cpus: int
 
     def add(self, **resources: float) -> Any:
-        node = self.cluster.add_node(num_cpus=2, resources={"worker": 1, **resources})
+        node = self.cluster.add_node(num_cpus=self.num_cpus, resources={"worker": 1, **resources})
         self.workers.append(node)
         return node
 
@@ -63,7 +64,7 @@ class Nodes:
 
 
 @contextmanager
-def started_cluster(num_workers: int) -> Iterator[Nodes]:
+def started_cluster(num_workers: int, num_cpus: int = 2) -> Iterator[Nodes]:
     """A head without CPUs and workers; processes find this checkout's package, and RAY_ADDRESS names the cluster."""
     import ray
     from ray.cluster_utils import Cluster
@@ -79,7 +80,7 @@ def started_cluster(num_workers: int) -> Iterator[Nodes]:
         for name, value in environment.items():
             patch.setenv(name, value)
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        made = Nodes(cluster=cluster, workers=[])
+        made = Nodes(cluster=cluster, workers=[], num_cpus=num_cpus)
         try:
             made.be(num_workers)
             patch.setenv("RAY_ADDRESS", cluster.address)
