@@ -2,9 +2,9 @@
 
     python benchmarks/two_nodes.py [--job jobs/smoke.yaml] [--kill]
 
-Two raylets with one CPU each, so that an engine, and then a training worker, has to be on either. With `--kill` a worker
-node is killed while the student is sampled and another while it is trained; each is replaced. Prints the mixtures'
-hashes, which have to be the same with and without `--kill`, and where engines and workers were.
+Two raylets with one CPU each, so that an engine, and then a training worker, has to be on either. With `--kill` a
+worker node is killed while the student is sampled and another while it is trained; each is replaced. Prints the
+mixtures' hashes, which have to be the same with and without `--kill`.
 """
 
 import argparse
@@ -16,10 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.cluster.conftest import Nodes, started_cluster
+from tests.cluster.conftest import ROOT, Nodes, started_cluster
 
 _TIMEOUT_S = 1500.0
 
