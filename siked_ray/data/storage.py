@@ -180,6 +180,25 @@ class Storage:
             shutil.rmtree(target)
         beside.rename(target)
 
+    def listing(self) -> list[tuple[str, int, int]]:
+        """(name, bytes, time of the last change in ns) of all files below the root, sorted."""
+        from pyarrow.fs import FileSelector, FileType
+
+        filesystem, root = self._locate("")
+        infos = filesystem.get_file_info(FileSelector(root.rstrip("/"), allow_not_found=True, recursive=True))
+        files = (info for info in infos if info.type == FileType.File)
+        return sorted((info.path.removeprefix(root), info.size, info.mtime_ns or 0) for info in files)
+
+    def download(self, target: Path) -> None:
+        """Copy everything below the root into a local folder that is not there yet."""
+        from pyarrow.fs import LocalFileSystem, copy_files
+
+        filesystem, root = self._locate("")
+        target.mkdir(parents=True)
+        copy_files(
+            root.rstrip("/"), str(target), source_filesystem=filesystem, destination_filesystem=LocalFileSystem()
+        )
+
     def delete_file(self, name: str) -> None:
         filesystem, path = self._locate(name)
         filesystem.delete_file(path)
