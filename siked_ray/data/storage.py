@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from siked_ray.core.credentials import redacted
 from siked_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ class Storage:
 
     def __init__(self, root: str) -> None:
         self.root = root if _is_remote(root) else os.path.abspath(os.path.expanduser(root.removeprefix("file://")))
+        self._opened: tuple[Any, str] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Connections and credentials stay where they are: each process opens its own."""
+        return {"root": self.root, "_opened": None}
 
     @property
     def is_local(self) -> bool:
@@ -39,10 +45,14 @@ class Storage:
         return f"{self.root.rstrip('/')}/{name}"
 
     def exists(self, name: str) -> bool:
+        """Raises DataError when the store does not answer, or does not let us in."""
         from pyarrow.fs import FileType
 
         filesystem, path = self._locate(name)
-        return filesystem.get_file_info(path).type != FileType.NotFound
+        try:
+            return filesystem.get_file_info(path).type != FileType.NotFound
+        except OSError as error:
+            raise DataError(f"{self.root} cannot be read: {redacted(' '.join(str(error).split()))[:300]}") from None
 
     def files(self, folder: str, suffix: str = "") -> list[str]:
         """Names (relative to the root) of the files directly in a folder, sorted; empty without the folder."""
@@ -55,7 +65,8 @@ class Storage:
 
     def write_bytes(self, name: str, content: bytes) -> None:
         filesystem, path = self._locate(name)
-        filesystem.create_dir(path.rpartition("/")[0], recursive=True)
+        if self.is_local:
+            filesystem.create_dir(path.rpartition("/")[0], recursive=True)
         target = f"{path.rpartition('/')[0]}/.{uuid.uuid4().hex}" if self.is_local else path
         with filesystem.open_output_stream(target) as stream:
             stream.write(content)
@@ -169,6 +180,25 @@ class Storage:
             shutil.rmtree(target)
         beside.rename(target)
 
+    def listing(self) -> list[tuple[str, int, int]]:
+        """(name, bytes, time of the last change in ns) of all files below the root, sorted."""
+        from pyarrow.fs import FileSelector, FileType
+
+        filesystem, root = self._locate("")
+        infos = filesystem.get_file_info(FileSelector(root.rstrip("/"), allow_not_found=True, recursive=True))
+        files = (info for info in infos if info.type == FileType.File)
+        return sorted((info.path.removeprefix(root), info.size, info.mtime_ns or 0) for info in files)
+
+    def download(self, target: Path) -> None:
+        """Copy everything below the root into a local folder that is not there yet."""
+        from pyarrow.fs import LocalFileSystem, copy_files
+
+        filesystem, root = self._locate("")
+        target.mkdir(parents=True)
+        copy_files(
+            root.rstrip("/"), str(target), source_filesystem=filesystem, destination_filesystem=LocalFileSystem()
+        )
+
     def delete_file(self, name: str) -> None:
         filesystem, path = self._locate(name)
         filesystem.delete_file(path)
@@ -190,10 +220,23 @@ class Storage:
             yield file
 
     def _locate(self, name: str) -> tuple[Any, str]:
-        from pyarrow.fs import FileSystem
+        if self._opened is None:
+            self._opened = _open(self.root)
+        filesystem, root = self._opened
+        return filesystem, f"{root}/{name}"
 
-        filesystem, path = FileSystem.from_uri(self.path(name))
-        return filesystem, path
+
+def _open(root: str) -> tuple[Any, str]:
+    """File system and the root's path on it; credentials and endpoints come from the environment."""
+    from pyarrow.fs import FileSystem
+
+    # Small files go to S3 in one request instead of three.
+    query = "?allow_delayed_open=true" if root.startswith("s3://") else ""
+    try:
+        filesystem, path = FileSystem.from_uri(root.rstrip("/") + query if query else root)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{root} cannot be opened: {redacted(' '.join(str(error).split()))[:300]}") from None
+    return filesystem, path.rstrip("/")
 
 
 def _is_remote(root: str) -> bool:

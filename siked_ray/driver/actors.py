@@ -30,16 +30,24 @@ class RunActors:
 
 
 def start_or_join(
-    config: Config, inputs: RunInputs, log_dir: str, make_stages: Callable[[Driver], Any] | None = None
+    config: Config,
+    inputs: RunInputs,
+    log_dir: str,
+    make_stages: Callable[[Driver], Any] | None = None,
+    *,
+    node_id: str | None = None,
 ) -> RunActors:
-    """The actors of this run directory: those that live already, or new ones."""
+    """The actors of this run directory: those that live already, or new ones.
+
+    They prefer `node_id`, by default the head: the one node that never comes and goes with the work.
+    """
     import ray
 
-    root = Storage(config.run_dir).root
-    board = _detached(ProgressBoard, f"board of {root}", max_restarts=-1, max_task_retries=-1).remote()
+    root, node_id = Storage(config.run_dir).root, node_id or _head_node_id()
+    board = _detached(ProgressBoard, f"board of {root}", node_id, max_restarts=-1, max_task_retries=-1).remote()
     with suppress(ValueError):
         return RunActors(driver=ray.get_actor(f"driver of {root}", NAMESPACE), board=board, joined=True)
-    driver = _detached(Driver, f"driver of {root}", max_restarts=_MAX_RESTARTS, max_concurrency=4)
+    driver = _detached(Driver, f"driver of {root}", node_id, max_restarts=_MAX_RESTARTS, max_concurrency=4)
     return RunActors(driver=driver.remote(config, inputs, board, log_dir, make_stages), board=board, joined=False)
 
 
@@ -52,10 +60,25 @@ def end(actors: Sequence[Any]) -> None:
             ray.kill(actor, no_restart=True)
 
 
-def _detached(cls: type, name: str, **options: Any) -> Any:
+def _detached(cls: type, name: str, node_id: str, **options: Any) -> Any:
     import ray
 
     remote: Any = ray.remote(cls)
     return remote.options(
-        name=name, namespace=NAMESPACE, lifetime="detached", get_if_exists=True, num_cpus=0, **options
+        name=name,
+        namespace=NAMESPACE,
+        lifetime="detached",
+        get_if_exists=True,
+        num_cpus=0,
+        # Not a soft node affinity: Ray ignores it for an actor without resources (docs/log.md).
+        label_selector={"ray.io/node-id": node_id},
+        fallback_strategy=[{"label_selector": {}}],
+        **options,
     )
+
+
+def _head_node_id() -> str:
+    import ray
+
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    return next((node for node in alive if "node:__internal_head__" in node["Resources"]), alive[0])["NodeID"]

@@ -18,29 +18,20 @@ class CalledUp:
 
 
 def call_up(bundles: Sequence[Bundle], groups: Sequence[NodeGroup]) -> CalledUp:
-    """Fill the nodes that are there, then add nodes one by one, each of the group that a bundle wastes least of."""
-    there = [dict(group.resources) for group in groups for _ in range(group.min_nodes)]
-    waiting, _ = pack(bundles, there)
+    """Fill the nodes that are there, then add nodes one by one, as Ray's autoscaler does: each time of the group that
+    the bundles which still wait would use best."""
+    waiting, _ = pack(bundles, [group.resources for group in groups for _ in range(group.min_nodes)])
     left = {group.name: group.max_nodes - group.min_nodes for group in groups}
-    added: list[tuple[str, dict[str, float]]] = []
-    homeless = False
-    for bundle in waiting:
-        node = next((node for _, node in added if fits(bundle, node)), None)
-        if node is None:
-            possible = [group for group in groups if left[group.name] > 0 and fits(bundle, group.resources)]
-            if not possible:
-                homeless = True
-                continue
-            group = min(possible, key=lambda group: _waste(bundle, group))
-            left[group.name] -= 1
-            node = dict(group.resources)
-            added.append((group.name, node))
-        take(bundle, node)
-    names = [name for name, _ in added]
-    return CalledUp(
-        nodes={name: names.count(name) for name in dict.fromkeys(names)},
-        lacking=_lacking(bundles, groups) if homeless else "",
-    )
+    added: dict[str, int] = {}
+    while waiting:
+        scored = [(score, group) for group in groups if left[group.name] > 0 and (score := _use(group, waiting))]
+        if not scored:
+            return CalledUp(nodes=added, lacking=_lacking(bundles, groups))
+        _, best = max(scored, key=lambda one: (one[0], one[1].name))
+        left[best.name] -= 1
+        added[best.name] = added.get(best.name, 0) + 1
+        waiting, _ = pack(waiting, [best.resources])
+    return CalledUp(nodes=added, lacking="")
 
 
 def stages_on(config: Config, groups: Sequence[NodeGroup]) -> dict[str, tuple[Demand, CalledUp]]:
@@ -55,11 +46,25 @@ def stages_on(config: Config, groups: Sequence[NodeGroup]) -> dict[str, tuple[De
     return {title: (demand, call_up(demand.bundles, groups)) for title, demand in demands.items()}
 
 
-def _waste(bundle: Bundle, group: NodeGroup) -> tuple[bool, float, float]:
-    """A GPU node for what needs none comes last; then the node that is left with the fewest GPUs and CPUs."""
-    gpus, cpus = group.resources.get("GPU", 0.0), group.resources.get("CPU", 0.0)
-    idle_gpus = gpus - bundle.get("GPU", 0.0)
-    return gpus > 0 and not bundle.get("GPU"), idle_gpus, cpus - bundle.get("CPU", 0.0)
+def _use(group: NodeGroup, waiting: Sequence[Bundle]) -> tuple[bool, int, float, float] | None:
+    """How well a new node would be used, None when no bundle fits; the larger the better: no GPU is wasted on what
+    needs none, many kinds of resources are wanted, the least used of them is used much, and so are all on average.
+
+    The score of ray.autoscaler._private.resource_demand_scheduler (Ray 2.60).
+    """
+    free = dict(group.resources)
+    num_fitting = 0
+    for bundle in waiting:
+        if fits(bundle, free):
+            take(bundle, free)
+            num_fitting += 1
+    whole = {name: amount for name, amount in group.resources.items() if amount >= 1}
+    if not num_fitting or not whole:
+        return None
+    wanted = {name for bundle in waiting for name, amount in bundle.items() if amount > 0}
+    used = [amount * ((amount - free[name]) / amount) ** 3 for name, amount in whole.items()]
+    wastes_gpus = group.resources.get("GPU", 0) > 0 and not any("GPU" in bundle for bundle in waiting)
+    return not wastes_gpus, len(wanted & whole.keys()), min(used), sum(used) / len(used)
 
 
 def _lacking(bundles: Sequence[Bundle], groups: Sequence[NodeGroup]) -> str:

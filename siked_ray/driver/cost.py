@@ -15,12 +15,13 @@ _HOUR_S = 3600.0
 class Rates:
     """What `--assume` says. Tokens per second are those of one engine, and of one training worker.
 
-    `acceptance` is the chance that one sample is correct; `tokens_per_sample` counts what is generated,
+    `…_acceptance` is the chance that one sample is correct; `tokens_per_sample` counts what is generated,
     `tokens_per_row` what is trained on (prompt and response); `engine_start_s` is the time from nothing to an engine
     with its weights.
     """
 
-    acceptance: float
+    teacher_acceptance: float
+    student_acceptance: float
     tokens_per_sample: float
     tokens_per_row: float
     teacher_tokens_per_s: float
@@ -82,16 +83,15 @@ def estimate(config: Config, checked: Checked, rates: Rates) -> dict[str, StageC
         raise ConfigError("--assume needs the problems, and data.train cannot be reached from here; give a local file.")
     generation, training = config.generation, config.training
     requests = len(checked.train) * len(config.strategies)
-    samples = expected_samples(
-        generation.num_samples, generation.ramp, keep_one=generation.keep == 1, acceptance=rates.acceptance
-    )
-    sampled = requests * samples * rates.tokens_per_sample
+    sampled = requests * _samples(config, rates.student_acceptance) * rates.tokens_per_sample
+    per_problem = _samples(config, rates.teacher_acceptance) * rates.tokens_per_sample
     from_teacher = {
-        part.key: len(checked.train) * len(part.strategies) * samples * rates.tokens_per_sample
+        part.key: len(checked.train) * len(part.strategies) * per_problem
         for part in config.teacher_parts()
         if part.source.source == "vllm"
     }
-    rows = requests * (1 - (1 - rates.acceptance) ** generation.num_samples)
+    acceptance = max(rates.teacher_acceptance, rates.student_acceptance)
+    rows = requests * (1 - (1 - acceptance) ** generation.num_samples)
     iterations = config.iterations.max
     problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
     evaluated = len(problems) * (len(config.strategies) + 1) * rates.tokens_per_sample * (iterations + 1)
@@ -122,6 +122,14 @@ def lines(costs: Mapping[str, StageCost], rates: Rates) -> dict[str, str]:
     hours = sum(cost.seconds for cost in costs.values()) / _HOUR_S
     gpu_hours = sum(cost.gpu_hours for cost in costs.values())
     return shown | {"all": f"{hours:.1f} h, {gpu_hours:.1f} GPU hours, {gpu_hours * rates.gpu_hour_price:,.0f}"}
+
+
+def _samples(config: Config, acceptance: float) -> float:
+    """Samples per request; what keeps more than one is counted as drawing all K."""
+    generation = config.generation
+    return expected_samples(
+        generation.num_samples, generation.ramp, keep_one=generation.keep == 1, acceptance=acceptance
+    )
 
 
 def _sampling(tokens: float, tokens_per_s: float, engine: EngineSettings, start_s: float) -> StageCost:

@@ -57,10 +57,12 @@ def training_demand(config: Config) -> Demand:
 
 
 def pack(bundles: Iterable[Bundle], nodes: Sequence[Bundle]) -> tuple[list[Bundle], list[dict[str, float]]]:
-    """First fit, the largest bundles first: those that found no node, and what is left on each node."""
+    """First fit in the order of Ray's autoscaler, bundles of many kinds of resources first, then heavy ones: those
+    that found no node, and what is left on each node."""
+    ordered = sorted(bundles, key=lambda one: (len(one), sum(one.values()), sorted(one.items())), reverse=True)
     free = [dict(node) for node in nodes]
     homeless = []
-    for bundle in sorted(bundles, key=_size, reverse=True):
+    for bundle in ordered:
         home = next((node for node in free if fits(bundle, node)), None)
         if home is None:
             homeless.append(bundle)
@@ -118,7 +120,3 @@ def _why_not(bundle: Bundle, homeless: Sequence[Bundle], nodes: Sequence[Bundle]
 def _bundle(cpus: float, gpus: float, others: Mapping[str, float]) -> dict[str, float]:
     bundle = {"CPU": cpus, "GPU": gpus, **others}
     return {name: amount for name, amount in bundle.items() if amount}
-
-
-def _size(bundle: Bundle) -> tuple[float, float, float]:
-    return bundle.get("GPU", 0.0), bundle.get("CPU", 0.0), sum(bundle.values())

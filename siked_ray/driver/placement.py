@@ -162,6 +162,7 @@ def worker_group(config: Config) -> WorkerGroup:
         cpus_per_worker=training.cpus_per_worker,
         gpus_per_worker=training.gpus_per_worker,
         max_failures=training.max_failures,
+        resources=config.cluster.training_resources,
     )
 
 

@@ -22,6 +22,7 @@ from siked_ray.data import run_directory as names
 from siked_ray.data.storage import Storage
 from siked_ray.driver.actors import NAMESPACE, RunActors, end, start_or_join
 from siked_ray.driver.board import StageProgress, as_sign_of_life
+from siked_ray.driver.failures import as_siked_error
 from siked_ray.driver.inputs import write_inputs
 from siked_ray.driver.placement import cpus_wanted
 from siked_ray.driver.preflight import Checked
@@ -41,8 +42,11 @@ def execute(config: Config, checked: Checked, show: Show, make_stages: Callable[
     log_dir = _log_dir(config)
     with connected(config, f"{log_dir}/client.log"):
         storage = Storage(config.run_dir)
-        check_run_directory_is_shared(storage)
-        inputs = write_inputs(config, checked, storage)
+        try:
+            check_run_directory_is_shared(storage)
+            inputs = write_inputs(config, checked, storage)
+        except OSError as problem:
+            raise as_siked_error(problem, log_dir) from problem
         actors = start_or_join(config, inputs, log_dir, make_stages)
         try:
             with _stopped_by_signals():

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from siked_ray.core.verdict import Verdict
+from siked_ray.data.model_folder import local_model
 from siked_ray.generation.batch import BatchSampler, Quarantined, SampledRow
 from siked_ray.generation.durable import RowWriter
 from siked_ray.generation.engine import OpenEngine
@@ -56,7 +57,7 @@ class Generator:
 
     def __init__(self, open_engine: OpenEngine, model: str, log_path: str) -> None:
         redirect_output(Path(log_path))
-        self._engine = open_engine(model)
+        self._engine = open_engine(local_model(model))
         self._weights = model
         self._writer_id = uuid.uuid4().hex[:12]
         self._part_names = (f"{self._writer_id}-{index:06d}.parquet" for index in itertools.count())
@@ -110,7 +111,7 @@ class Generator:
         from siked_ray.verification import Verifier
 
         if task.weights != self._weights:
-            self._engine.load_weights(task.weights)
+            self._engine.load_weights(local_model(task.weights))
             self._weights = task.weights
         verifier = Verifier(task.strategies, program_timeout_s=task.program_timeout_s)
         sampler = BatchSampler(task, self._engine, verifier.judge, self._executor)

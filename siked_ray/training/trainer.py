@@ -6,12 +6,13 @@ measured first: for the demo's mixtures it added 50 s to a stage of 10 s; see do
 
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from siked_ray.data.encoding import encode_prompts, encode_responses, load_tokenizer
+from siked_ray.data.model_folder import local_model
 from siked_ray.data.storage import Storage
 from siked_ray.errors import StageError
 from siked_ray.logs import redirect_output
@@ -31,6 +32,7 @@ class WorkerGroup:
     cpus_per_worker: float
     gpus_per_worker: float
     max_failures: int
+    resources: Mapping[str, float] = field(default_factory=dict)
 
 
 def fine_tune(
@@ -77,6 +79,7 @@ def fine_tune(
                 resources_per_worker={
                     "CPU": group.cpus_per_worker,
                     **({"GPU": group.gpus_per_worker} if use_gpu else {}),
+                    **group.resources,
                 },
             ),
             torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
@@ -105,16 +108,17 @@ def _train_on_worker(config: dict[str, Any]) -> dict[str, Any]:
     context = ray.train.get_context()
     rank, num_workers = context.get_world_rank(), context.get_world_size()
     redirect_output(Path(f"{config['log_prefix']}_{rank:02d}.log"))
+    start = local_model(config["start"])
     plan = TrainingPlan(**config["plan"])
     bfloat16 = plan.precision == "bfloat16" or (plan.precision == "auto" and config["use_gpu"])
     if not config["use_gpu"]:
         torch.set_num_threads(1)
-    tokenizer = load_tokenizer(config["start"], trust_remote_code=plan.trust_remote_code)
+    tokenizer = load_tokenizer(start, trust_remote_code=plan.trust_remote_code)
     examples, num_skipped = read_examples(config["storage"], config["rows"], tokenizer, plan.max_seq_len)
     if not examples:
         raise StageError(f"all {num_skipped} rows are longer than training.max_seq_len = {plan.max_seq_len}; raise it")
 
-    model = load_model(config["start"], plan, dtype=torch.bfloat16 if bfloat16 else torch.float32)
+    model = load_model(start, plan, dtype=torch.bfloat16 if bfloat16 else torch.float32)
     engine = wrap(model, plan, num_steps=len(plan_steps(plan, examples, num_workers)), bfloat16=bfloat16)
 
     report = _reporter(config["board"], config["title"]) if rank == 0 else _report_nothing

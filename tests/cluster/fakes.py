@@ -14,6 +14,7 @@ from siked_ray.data.storage import Storage
 from siked_ray.driver.generating import SamplingReport
 from siked_ray.driver.run import Driver
 from siked_ray.driver.stages import RayStages
+from siked_ray.driver.waiting import StagePlacement
 from siked_ray.generation.durable import pending
 from siked_ray.generation.requests import lay_out, missing_requests
 from siked_ray.generation.task import RowSink
@@ -23,6 +24,7 @@ _SKILL = {"teacher": 0.9, "iteration_00": 0.3, "iteration_01": 0.5, "iteration_0
 
 
 def make_stages(driver: Driver) -> RayStages:
+    placement = StagePlacement(driver.config, driver.board, keep_engines_while_training=True)
     return SlowStages(
         driver.config,
         driver.storage,
@@ -32,6 +34,7 @@ def make_stages(driver: Driver) -> RayStages:
         base_model="base",
         test_sets=list(driver.inputs.test_sets),
         log_dir=driver.log_dir,
+        on_begin=placement.before,
         on_commit=driver.on_commit,
     )
 

@@ -8,7 +8,8 @@ from siked_ray.driver.cost import estimate, expected_samples, lines, read_rates
 from siked_ray.errors import ConfigError
 
 ASSUMED = [
-    "acceptance=0.5",
+    "teacher_acceptance=0.5",
+    "student_acceptance=0.25",
     "tokens_per_sample=100",
     "tokens_per_row=200",
     "teacher_tokens_per_s=1000",
@@ -46,7 +47,7 @@ def test_an_estimate_by_hand(make_config) -> None:
     sampled = 1000 * 2 * 1.5 * 100
     assert costs["teacher's sampling"].tokens == sampled
     assert costs["teacher's sampling"].seconds == 36 + sampled / (1000 * 2)
-    assert costs["student's sampling"].seconds == sampled / (2000 * 2)
+    assert costs["student's sampling"].seconds == 1000 * 2 * 1.75 * 100 / (2000 * 2)
     evaluated = 100 * 3 * 100 * 2
     assert costs["evaluation"].seconds == pytest.approx(36 * 2 + evaluated / (2000 * 2))
     trained = 2000 * 0.75 * 200 * 3 * 2
@@ -65,9 +66,9 @@ def test_existing_rationales_cost_nothing(make_config) -> None:
     ("assumed", "words"),
     [
         (["speed=3"], "there is no 'speed'"),
-        (["acceptance=high"], "'high' is none"),
-        (["acceptance=0"], "above 0"),
-        (["acceptance=0.5"], "needs tokens_per_sample, tokens_per_row"),
+        (["teacher_acceptance=high"], "'high' is none"),
+        (["teacher_acceptance=0"], "above 0"),
+        (["teacher_acceptance=0.5"], "needs student_acceptance, tokens_per_sample"),
     ],
 )
 def test_what_cannot_be_assumed(assumed: list[str], words: str) -> None:

@@ -1,0 +1,81 @@
+"""A real run across two nodes on this machine: vLLM engines on both, DeepSpeed workers on both, losses in between.
+
+    python benchmarks/two_nodes.py [--job jobs/smoke.yaml] [--kill]
+
+Two raylets with one CPU each, so that an engine, and then a training worker, has to be on either. With `--kill` a
+worker node is killed while the student is sampled and another while it is trained; each is replaced. Prints the
+mixtures' hashes, which have to be the same with and without `--kill`.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.cluster.conftest import ROOT, Nodes, started_cluster
+
+_TIMEOUT_S = 1500.0
+
+
+def shown(run_dir: Path) -> list[dict[str, Any]]:
+    """Stages on the driver's last sign of life."""
+    path = run_dir / "progress.json"
+    return json.loads(path.read_text())["stages"] if path.exists() else []
+
+
+def running(run_dir: Path, words: str) -> bool:
+    """True while a stage with these words in its name has done something and is not finished."""
+    return any(words in one["name"] and one["done"] > 0 and one["finished_at"] is None for one in shown(run_dir))
+
+
+def kill_during(words: str, run_dir: Path, nodes: Nodes, process: subprocess.Popen[bytes]) -> bool:
+    """Wait for the stage, kill a worker node, put another in its place; False when the stage went by too quickly."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while not running(run_dir, words):
+        if process.poll() is not None or time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    nodes.kill(nodes.workers[0])
+    print(f"killed a node during: {words}", flush=True)
+    nodes.add()
+    return True
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--job", default="jobs/smoke.yaml")
+    parser.add_argument("--kill", action="store_true")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="siked-two-") as folder, started_cluster(2, num_cpus=1) as nodes:
+        run_dir = Path(folder) / "run"
+        command = [sys.executable, "-m", "siked_ray", "run", options.job, f"run_dir={run_dir}"]
+        started = time.monotonic()
+        process = subprocess.Popen(command, cwd=ROOT)
+        killed = []
+        if options.kill:
+            killed = [words for words in ("student samples", "training") if kill_during(words, run_dir, nodes, process)]
+        code = process.wait(timeout=_TIMEOUT_S)
+        summary = json.loads((run_dir / "summary.json").read_text())
+        print(
+            json.dumps(
+                {
+                    "exit_code": code,
+                    "status": summary["status"],
+                    "killed_during": killed,
+                    "mixtures": [one["mixture"]["sha256"][:16] for one in summary["iterations"]],
+                    "seconds": round(time.monotonic() - started),
+                    "logs": sorted(path.name for path in (run_dir / "logs").iterdir()),
+                }
+            )
+        )
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Nothing waits for ever: a stage that cannot be placed says what is missing, and one that can goes on."""
+
+import json
+from typing import Any
+
+import pytest
+
+from siked_ray.config import load_config
+from siked_ray.driver.waiting import StagePlacement, release_nodes
+from siked_ray.errors import PlacementError
+from tests.cluster.conftest import FakeRun, Nodes
+
+pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
+
+
+def test_a_run_whose_stage_has_no_place_says_what_is_missing(nodes: Nodes, run: FakeRun) -> None:
+    process = run.submit("engine.gpus_per_engine=4", "cluster.placement_timeout_s=3")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode != 0
+    for words in (
+        "1 engine(s) could not be placed within 3 s",
+        "no node has 4 GPU (the most is 0)",
+        "The autoscaler says",
+    ):
+        assert words in output
+    assert run.read("summary.json")["status"] == "failed"
+    assert "no node has 4 GPU" in run.read("progress.json")["note"]
+
+
+def test_a_stage_waits_for_the_node_that_it_needs(nodes: Nodes, run: FakeRun) -> None:
+    process = run.submit("cluster.training_resources={late: 1}")
+    run.wait_for(lambda: "mixture_00" in run.committed())
+    run.wait_for(lambda: "waiting for nodes: 1 training worker(s)" in run.stages_shown())
+    assert "training_00" not in run.committed()
+    nodes.add(late=1)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+
+
+class Board:
+    def __init__(self) -> None:
+        self.ends: list[tuple[Any, ...]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return type("Call", (), {"remote": lambda _, *arguments: self.ends.append((name, *arguments))})()
+
+
+@pytest.fixture
+def connected(nodes: Nodes) -> Any:
+    import ray
+
+    ray.init(address=nodes.cluster.address, log_to_driver=False)
+    yield ray
+    ray.shutdown()
+
+
+def placement(run: FakeRun, *overrides: str) -> StagePlacement:
+    teacher = "teacher={source: vllm, model: 'world:teacher'}"
+    config = load_config(run.settings, [teacher, "cluster.placement_timeout_s=2", *overrides])
+    return StagePlacement(config, Board(), keep_engines_while_training=False)
+
+
+def test_engines_may_fill_the_cluster_and_no_more(nodes: Nodes, run: FakeRun, connected: Any) -> None:
+    total = int(connected.cluster_resources()["CPU"])
+    placement(run, f"engine.num_engines={total}", "engine.cpus_per_engine=1").before("rollouts_01")
+    with pytest.raises(PlacementError, match="1 more CPU are needed"):
+        placement(run, f"engine.num_engines={total + 1}", "engine.cpus_per_engine=1").before("rollouts_01")
+
+
+def test_what_others_hold_is_waited_for_and_named(nodes: Nodes, run: FakeRun, connected: Any) -> None:
+    total = int(connected.cluster_resources()["CPU"])
+
+    @connected.remote(num_cpus=1)
+    class Other:
+        def up(self) -> bool:
+            return True
+
+    others = [Other.remote() for _ in range(total)]
+    connected.get([other.up.remote() for other in others])
+    with pytest.raises(PlacementError, match="1 CPU are taken by something else"):
+        placement(run, "training.num_workers=1").before("training_00")
+    for other in others:
+        connected.kill(other)
+
+
+def test_the_autoscaler_is_told_what_a_stage_needs(nodes: Nodes, run: FakeRun, connected: Any) -> None:
+    """Where no autoscaler runs, the demand that it would see is what can be looked at."""
+    from ray.experimental.internal_kv import _internal_kv_get
+
+    with pytest.raises(PlacementError):
+        placement(run, "engine.num_engines=2", "engine.gpus_per_engine=4").before("rollouts_01")
+    assert json.loads(_internal_kv_get("autoscaler_resource_request")) == [{"CPU": 1, "GPU": 4}] * 2
+    release_nodes()
+    assert json.loads(_internal_kv_get("autoscaler_resource_request")) == []
