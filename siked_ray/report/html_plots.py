@@ -36,10 +36,8 @@ def histogram(view: View, dataset: str) -> Markup:
         if part.name != NO_STRATEGY or any(part.values)
     ]
     title = f"Chosen strategy · {title_of(dataset)}"
-    drawing = stacked_bars(title, ["teacher's rows", *_rows(view)], parts, _whole_percent, _no_total)
-    return figure(
-        title, drawing, legend=parts, note="teacher's rows: strategies of the rationales kept from the teacher"
-    )
+    drawing = stacked_bars(title, ["teacher", *_rows(view)], parts, _whole_percent, _no_total)
+    return figure(title, drawing, legend=parts, note="teacher: strategies of the rationales that were kept from it")
 
 
 def training_rows(view: View) -> Markup:

@@ -61,7 +61,8 @@ th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bo
 th { color: var(--muted); font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child, .text { text-align: left; }
 caption { text-align: left; font-weight: 600; font-size: .95rem; padding: .3rem 0; white-space: nowrap; }
-td.text { white-space: normal; max-width: 34rem; }
+td.text { white-space: normal; min-width: 7.5rem; max-width: 34rem; }
+td.text:first-child { min-width: 0; }
 .examples { display: grid; gap: 1rem; margin-top: 1rem; }
 article { padding: .9rem 1rem; background: var(--card); border-radius: .5rem; min-width: 0; }
 article p { margin: 0 0 .35rem; }
