@@ -67,7 +67,7 @@ def training_plan(config: Config, seed: int) -> TrainingPlan:
         shuffle=True,
         epochs=training.epochs,
         micro_batch_size=training.micro_batch_size,
-        gradient_accumulation=training.gradient_accumulation,
+        rows_per_step=training.rows_per_step,
         max_seq_len=training.max_seq_len,
         learning_rate=training.learning_rate,
         schedule=training.schedule,
@@ -82,26 +82,34 @@ def training_plan(config: Config, seed: int) -> TrainingPlan:
         zero_stage=training.zero_stage,
         precision=training.precision,
         trust_remote_code=config.trust_remote_code,
+        offload_optimizer=training.offload.optimizer,
+        offload_parameters=training.offload.parameters,
+        candidates_every=training.selection.every_steps,
+        held_out_fraction=training.selection.held_out_fraction,
     )
 
 
 def worker_group(config: Config) -> WorkerGroup:
     training = config.training
     return WorkerGroup(
-        num_workers=training.num_workers,
+        num_workers=training.max_workers,
+        min_workers=training.min_workers,
         cpus_per_worker=training.cpus_per_worker,
         gpus_per_worker=training.gpus_per_worker,
         max_failures=training.max_failures,
+        checkpoint_interval_s=training.checkpoint.interval_s,
+        num_checkpoints=training.checkpoint.keep,
+        loggers=tuple(training.loggers),
     )
 
 
 def cpus_wanted(config: Config) -> float:
     """Logical CPUs with which engines and training workers fit side by side."""
     engine, training = config.engine, config.training
-    return engine.num_engines * engine.cpus_per_engine + training.num_workers * training.cpus_per_worker + _SPARE_CPUS
+    return engine.num_engines * engine.cpus_per_engine + training.max_workers * training.cpus_per_worker + _SPARE_CPUS
 
 
 def gpus_wanted(config: Config) -> float:
     """GPUs with which engines and training workers fit side by side."""
     engine, training = config.engine, config.training
-    return engine.num_engines * engine.gpus_per_engine + training.num_workers * training.gpus_per_worker
+    return engine.num_engines * engine.gpus_per_engine + training.max_workers * training.gpus_per_worker

@@ -11,6 +11,7 @@ from siked_ray.data.storage import Storage
 from siked_ray.driver.existing import read_rationales
 from siked_ray.driver.models import ModelFacts, inspect_model, longest_prompt_tokens
 from siked_ray.errors import ConfigError, DataError, UnreachableError
+from siked_ray.training.loggers import check_loggers
 
 #: Context of engines for a model that does not say its own.
 _DEFAULT_CONTEXT = 4096
@@ -50,6 +51,7 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
 
     With `offline_is_fine`, data and models on a Hub that cannot be reached are no error: they stay unknown.
     """
+    check_loggers(config.training.loggers)
     models = _models(config, offline_is_fine)
     try:
         problems, tests = _load(config.data.train, config), _test_sets(config)
