@@ -47,9 +47,22 @@ def needs_resharding(facts: Facts, num_workers: int) -> bool:
 
 def load(engine: Any, folder: Path) -> tuple[Progress, dict[str, Any]]:
     """Restore an engine from a checkpoint's folder that holds the parts of all workers."""
+    optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)
+    decays = [group["weight_decay"] for group in optimizer.param_groups]
     _, state = engine.load_checkpoint(str(folder), tag=_TAG, load_module_strict=False)
+    _separate_groups(optimizer, decays)
     assert state is not None, f"{folder} is a checkpoint that this module wrote"
     return Progress(**state["progress"]), state["extra"]
+
+
+def _separate_groups(optimizer: Any, decays: list[float]) -> None:
+    """Undo what DeepSpeed 0.19.8 does to a universal checkpoint under ZeRO 3: all parameters share one step counter,
+    which each of them then advances, and all groups get the first one's weight decay."""
+    for state in optimizer.state.values():
+        if hasattr(state.get("step"), "clone"):
+            state["step"] = state["step"].clone()
+    for group, decay in zip(optimizer.param_groups, decays, strict=True):
+        group["weight_decay"] = decay
 
 
 def reshard(folder: Path, target: Path) -> None:
