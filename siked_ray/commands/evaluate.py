@@ -1,10 +1,10 @@
-"""`siked eval`: free, forced and oracle accuracy and strategy histogram of a student on any problems."""
+"""`siked eval`: accuracies with intervals, and strategy histogram, of a student on any problems."""
 
 import argparse
 import json
 import sys
 
-SUMMARY = "free, forced and oracle accuracy of a student"
+SUMMARY = "free, forced, majority and oracle accuracy of a student"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,8 +35,14 @@ def execute(options: argparse.Namespace) -> int:
         json.dump(metrics, sys.stdout, indent=2)
         print()
         return 0
-    print(f"problems {metrics['num_problems']:,}\nfree     {metrics['free']:.1%}\noracle   {metrics['oracle']:.1%}")
+    print(f"problems {metrics['num_problems']:,}")
+    for name in ("free", "oracle", "majority"):
+        print(_line(name, metrics[name], metrics["intervals"][name]))
     for name, accuracy in metrics["forced"].items():
         share = metrics["strategy_histogram"][name]
-        print(f"{name:<8} {accuracy:.1%} forced, chosen for {share:.1%}")
+        print(f"{_line(name, accuracy, metrics['intervals']['forced'][name])} forced, chosen for {share:.1%}")
     return 0
+
+
+def _line(name: str, accuracy: float, interval: tuple[float, float]) -> str:
+    return f"{name:<8} {accuracy:6.1%} (95% interval {interval[0]:.1%} to {interval[1]:.1%})"

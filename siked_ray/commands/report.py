@@ -1,4 +1,4 @@
-"""`siked report`: report.html of a run, and its table on the screen."""
+"""`siked report`: report.html of a run, and its table, or all of the report as text."""
 
 import argparse
 
@@ -7,17 +7,24 @@ SUMMARY = "write report.html of a run and print its table"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--text", action="store_true", help="print everything that the page shows")
 
 
 def execute(options: argparse.Namespace) -> int:
     from siked_ray.data import run_directory as names
     from siked_ray.data.storage import Storage
+    from siked_ray.report.changes import find_changes
     from siked_ray.report.html import render
     from siked_ray.report.table import print_results
+    from siked_ray.report.text import print_report
 
     storage = Storage(options.run)
     summary = storage.read_json(names.SUMMARY)
-    storage.write_text(names.REPORT, render(summary, storage.read_text(names.CONFIG)))
-    print_results(summary, best_student=lambda iteration: storage.path(names.student(iteration)))
+    changes = find_changes(storage, summary)
+    storage.write_text(names.REPORT, render(summary, storage.read_text(names.CONFIG), changes))
+    if options.text:
+        print_report(summary, changes)
+    else:
+        print_results(summary, best_student=lambda iteration: storage.path(names.student(iteration)))
     print(f"report: {storage.path(names.REPORT)}")
     return 0

@@ -1,7 +1,6 @@
 """Columns of the Parquet tables in a run directory."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,10 +36,13 @@ def table(kind: str, rows: Sequence[Any]) -> "pa.Table":
     """Rows (mappings or dataclasses) as a table with the columns of its kind, in their order."""
     import pyarrow as pa
 
-    records = [row if isinstance(row, dict) else asdict(row) for row in rows]
     schema = empty_table(kind).schema
-    arrays = [pa.array([record[field.name] for record in records], field.type) for field in schema]
+    arrays = [pa.array([_value(row, field.name) for row in rows], field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _value(row: Any, name: str) -> Any:
+    return row[name] if isinstance(row, dict) else getattr(row, name)
 
 
 def empty_table(kind: str) -> "pa.Table":

@@ -17,7 +17,7 @@ from siked_ray.data.storage import Storage
 from siked_ray.driver.models import WORLD
 from siked_ray.driver.placement import prompt_templates, worker_group
 from siked_ray.training.plan import TrainingPlan
-from siked_ray.training.trainer import WorkerGroup, fine_tune
+from siked_ray.training.trainer import WorkerGroup, discard_checkpoints, fine_tune, loss_note
 from siked_ray.world.recipes import CONTEXT, RECIPES, Recipe, pretraining_rows, random_model
 from siked_ray.world.tokenizer import build_tokenizer
 
@@ -33,7 +33,7 @@ def resolve_models(models: Mapping[str, str], config: Config, *, board: Any, log
     What draws on this process's random numbers is done before, one after the other.
     """
     folders = {name: _prepared(name, config) for name in sorted(set(models.values())) if name.startswith(WORLD)}
-    group = replace(worker_group(config), num_workers=1)
+    group = replace(worker_group(config), num_workers=1, min_workers=1)
     with ThreadPoolExecutor() as executor:
         made = [
             executor.submit(_make, name, folder, group, board, log_dir)
@@ -80,7 +80,8 @@ def _make(name: str, storage: Storage, group: WorkerGroup, board: Any, log_dir: 
         title=title,
         log_prefix=f"{log_dir}/making_{name.removeprefix(WORLD)}",
     )
-    board.end.remote(title, f"loss {metrics['first_loss']:.3f} → {metrics['last_loss']:.3f}")
+    discard_checkpoints(storage, _MODEL)
+    board.end.remote(title, loss_note(metrics))
 
 
 def _plan(recipe: Recipe) -> TrainingPlan:
@@ -89,7 +90,7 @@ def _plan(recipe: Recipe) -> TrainingPlan:
         shuffle=False,
         epochs=1,
         micro_batch_size=recipe.rows_per_step,
-        gradient_accumulation=1,
+        rows_per_step=recipe.rows_per_step,
         max_seq_len=CONTEXT,
         learning_rate=recipe.learning_rate,
         schedule="cosine",

@@ -106,8 +106,8 @@ def estimate(config: Config, checked: Checked, rates: Rates) -> dict[str, StageC
         "evaluation": _sampling(evaluated, rates.student_tokens_per_s, student, start_s * (iterations + 1)),
         "training": StageCost(
             tokens=trained,
-            seconds=trained / (rates.training_tokens_per_s * training.num_workers),
-            gpus=training.num_workers * training.gpus_per_worker,
+            seconds=trained / (rates.training_tokens_per_s * training.max_workers),
+            gpus=training.max_workers * training.gpus_per_worker,
         ),
     }
 

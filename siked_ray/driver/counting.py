@@ -70,7 +70,7 @@ def spent(records: Iterable[StageRecord], config: Config) -> Spent:
 
 def _gpus_of(stage: str, config: Config) -> float:
     if stage.startswith("training"):
-        return config.training.num_workers * config.training.gpus_per_worker
+        return config.training.max_workers * config.training.gpus_per_worker
     parts = [part.key for part in config.teacher_parts()] if stage == "rollouts_teacher" else ["student"]
     engines = [config.engine_of(key) for key in parts]
     return max(engine.engine_bounds[1] * engine.gpus_per_engine for engine in engines)

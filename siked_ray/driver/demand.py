@@ -50,8 +50,8 @@ def training_demand(config: Config) -> Demand:
     training = config.training
     bundle = _bundle(training.cpus_per_worker, training.gpus_per_worker, config.cluster.training_resources)
     return Demand(
-        what=f"{training.num_workers} training worker(s)",
-        bundles=tuple(bundle for _ in range(training.num_workers)),
+        what=f"{training.min_workers} training worker(s)",
+        bundles=tuple(bundle for _ in range(training.min_workers)),
         settings="training.num_workers, training.cpus_per_worker or training.gpus_per_worker",
     )
 

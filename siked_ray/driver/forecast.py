@@ -8,6 +8,7 @@ from siked_ray.core.mixture import Policy
 from siked_ray.core.prompts import student_prompt, student_response, teacher_prompt
 from siked_ray.driver.placement import cpus_wanted, gpus_wanted, prompt_templates
 from siked_ray.driver.preflight import Checked
+from siked_ray.settings import TrainingSettings
 
 #: Policies that may keep the teacher's and the student's row of one (problem, strategy).
 _BOTH_SOURCES = (Policy.ALL, Policy.FIXED_ALPHA, Policy.KL_TARGET)
@@ -59,7 +60,7 @@ def _work_lines(config: Config, checked: Checked) -> dict[str, str]:
     completions = asked * generation.num_samples
     problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
     evaluations = len(problems) * (len(config.strategies) + 1) * num_iterations
-    rows_per_step = training.micro_batch_size * training.gradient_accumulation * training.num_workers
+    rows_per_step = training.rows_per_step
     most_rows = requests * (2 if config.mixture.policy in _BOTH_SOURCES else 1)
     steps = training.epochs * math.ceil(most_rows / rows_per_step)
     return {
@@ -79,11 +80,16 @@ def _placement_lines(config: Config) -> dict[str, str]:
     return {
         "engines": f"{_shown(engine.engine_bounds)} x ({engine.cpus_per_engine:g} CPU, {engine.gpus_per_engine:g} GPU)",
         "training workers": (
-            f"{training.num_workers} x ({training.cpus_per_worker:g} CPU, {training.gpus_per_worker:g} GPU), "
+            f"{_workers(training)} x ({training.cpus_per_worker:g} CPU, {training.gpus_per_worker:g} GPU), "
             f"ZeRO {training.zero_stage}"
         ),
         "side by side they want": f"{cpus_wanted(config):g} CPU, {gpus_wanted(config):g} GPU (else they take turns)",
     }
+
+
+def _workers(training: TrainingSettings) -> str:
+    fewest, most = training.min_workers, training.max_workers
+    return str(most) if fewest == most else f"{fewest} to {most}"
 
 
 def _remark(note: str) -> str:

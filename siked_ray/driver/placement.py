@@ -137,7 +137,7 @@ def training_plan(config: Config, seed: int) -> TrainingPlan:
         shuffle=True,
         epochs=training.epochs,
         micro_batch_size=training.micro_batch_size,
-        gradient_accumulation=training.gradient_accumulation,
+        rows_per_step=training.rows_per_step,
         max_seq_len=training.max_seq_len,
         learning_rate=training.learning_rate,
         schedule=training.schedule,
@@ -152,17 +152,25 @@ def training_plan(config: Config, seed: int) -> TrainingPlan:
         zero_stage=training.zero_stage,
         precision=training.precision,
         trust_remote_code=config.trust_remote_code,
+        offload_optimizer=training.offload.optimizer,
+        offload_parameters=training.offload.parameters,
+        candidates_every=training.selection.every_steps,
+        held_out_fraction=training.selection.held_out_fraction,
     )
 
 
 def worker_group(config: Config) -> WorkerGroup:
     training = config.training
     return WorkerGroup(
-        num_workers=training.num_workers,
+        num_workers=training.max_workers,
+        min_workers=training.min_workers,
         cpus_per_worker=training.cpus_per_worker,
         gpus_per_worker=training.gpus_per_worker,
         max_failures=training.max_failures,
         resources=config.cluster.training_resources,
+        checkpoint_interval_s=training.checkpoint.interval_s,
+        num_checkpoints=training.checkpoint.keep,
+        loggers=tuple(training.loggers),
     )
 
 

@@ -15,6 +15,7 @@ from siked_ray.driver.models import ModelFacts, inspect_model, longest_prompt_to
 from siked_ray.driver.placement import endpoint_options
 from siked_ray.errors import ConfigError, DataError, ModelError, UnreachableError
 from siked_ray.generation.openai_engine import EndpointOptions, check_endpoint
+from siked_ray.training.loggers import check_loggers
 
 #: Context of engines for a model that does not say its own.
 _DEFAULT_CONTEXT = 4096
@@ -54,6 +55,7 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
 
     With `offline_is_fine`, data and models on a Hub that cannot be reached are no error: they stay unknown.
     """
+    check_loggers(config.training.loggers)
     models = _models(config, offline_is_fine)
     try:
         problems, tests = _load(config.data.train, config), _test_sets(config)

@@ -22,12 +22,14 @@ from siked_ray.driver.failures import as_siked_error
 from siked_ray.driver.generating import Generating
 from siked_ray.driver.inputs import RunInputs
 from siked_ray.driver.placement import engine_spec, fit_side_by_side, loop_rules, pool_size
+from siked_ray.driver.publishing import write_model_card
 from siked_ray.driver.sign_of_life import SignOfLife
 from siked_ray.driver.stages import RayStages
 from siked_ray.driver.waiting import StagePlacement, release_nodes
 from siked_ray.errors import SikedError
 from siked_ray.logs import redirect_output
 from siked_ray.loop import run_loop
+from siked_ray.report.changes import find_changes
 from siked_ray.report.html import render
 from siked_ray.report.metrics import metrics_lines
 from siked_ray.report.summary import build_summary
@@ -104,6 +106,7 @@ class Driver:
         try:
             self._write_summary("running")
             self._run_loop()
+            self._write_model_cards()
             self._write_summary("finished")
         except Exception as error:
             with suppress(OSError):  # the disk may be what failed
@@ -119,6 +122,11 @@ class Driver:
         finally:
             stages.close()
 
+    def _write_model_cards(self) -> None:
+        for record in self._ledger.records():
+            if record.stage.startswith("evaluation_"):
+                write_model_card(self.storage, int(record.stage.rpartition("_")[2]))
+
     def _note_restart(self) -> None:
         title = "driver started again after a loss"
         self.board.begin.remote(title, "", 0)
@@ -128,7 +136,8 @@ class Driver:
         records = self._ledger.records()
         summary = build_summary(self.config, records, status, self._committed_now)
         self.storage.write_text(names.METRICS, metrics_lines(records))
-        self.storage.write_text(names.REPORT, render(summary, dump_config(self.config)))
+        changes = find_changes(self.storage, summary)
+        self.storage.write_text(names.REPORT, render(summary, dump_config(self.config), changes))
         self.storage.write_json(names.SUMMARY, summary)
 
 

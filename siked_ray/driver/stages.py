@@ -22,7 +22,7 @@ from siked_ray.driver.sampling import Sampling
 from siked_ray.errors import UserError
 from siked_ray.generation.durable import discard_pending
 from siked_ray.generation.task import Row
-from siked_ray.training.trainer import fine_tune
+from siked_ray.training.trainer import discard_checkpoints, fine_tune, loss_note
 
 VALIDATION = Split.VALIDATION.value
 
@@ -127,15 +127,16 @@ class RayStages:
                 title=title,
                 log_prefix=f"{self._log_dir}/{stage}",
             )
-            self._board.end.remote(title, f"loss {metrics['first_loss']:.3f} → {metrics['last_loss']:.3f}")
+            self._board.end.remote(title, loss_note(metrics))
             return {
                 "backend": "deepspeed",
                 "zero_stage": self._config.training.zero_stage,
-                "num_workers": self._config.training.num_workers,
+                "num_workers": self._config.training.max_workers,
                 **metrics,
             }
 
         self._once(stage, work, lambda: [output])
+        discard_checkpoints(self._storage, output)
         return self._storage.path(output)
 
     def evaluate(self, iteration: int, student: str) -> Measured:

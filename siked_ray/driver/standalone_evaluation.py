@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from siked_ray.config import Config, load_values
-from siked_ray.core.verdict import Verdict
 from siked_ray.data import run_directory as names
 from siked_ray.data.problems import load_problems
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.board import ProgressBoard
 from siked_ray.driver.demand import STUDENT
+from siked_ray.driver.evaluating import read_outcomes
 from siked_ray.driver.generating import Generating
 from siked_ray.driver.inputs import problem_row
 from siked_ray.driver.models import inspect_model
@@ -24,7 +24,7 @@ from siked_ray.driver.preflight import context_length
 from siked_ray.driver.sampling import Sampling
 from siked_ray.driver.session import Show, connected
 from siked_ray.driver.what_if import read_config
-from siked_ray.evaluation.metrics import Outcome, evaluate_dataset
+from siked_ray.evaluation import evaluate_dataset
 
 _REFRESH_S = 0.5
 
@@ -39,7 +39,7 @@ def evaluate_model(
     num_gpus: float,
     show: Show,
 ) -> dict[str, Any]:
-    """Free, forced and oracle accuracy and strategy histogram; UserError for what cannot be used.
+    """The metrics of `siked_ray.evaluation.DatasetMetrics` as a mapping; UserError for what cannot be used.
 
     Prompts and strategies are those of the run in which the student lies, unless `prompts` names others.
     """
@@ -65,9 +65,7 @@ def evaluate_model(
                 sampling.evaluation(model, 0, "evaluation", ["evaluation"], f"evaluation on {data}")
             finally:
                 generating.close()
-        columns = ["problem_id", "requested", "strategy", "verdict"]
-        stored = storage.read_parquet(storage.files(names.evaluation_rollouts(0), ".parquet"), columns).to_pylist()
-    outcomes = [Outcome(**(row | {"verdict": Verdict(row["verdict"])})) for row in stored]
+        outcomes = read_outcomes(storage, names.evaluation_rollouts(0))
     return asdict(evaluate_dataset([p.problem_id for p in problems], outcomes, config.strategies))
 
 

@@ -26,7 +26,7 @@ class StagePlacement:
     def before(self, stage: str) -> None:
         """Return once the stage of this name can be placed; raises PlacementError that names what is missing."""
         kind = stage.partition("_")[0]
-        if kind in ("rollouts", "evaluation"):
+        if kind in ("rollouts", "evaluation", "tests"):
             self._before_sampling(is_teacher=stage == "rollouts_teacher")
         elif kind == "training":
             self._before_training()

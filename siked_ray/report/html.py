@@ -1,19 +1,38 @@
 """report.html: one file with everything in it. Its styles and plots are inline, it needs neither network nor script."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import yaml
 
-from siked_ray.report import html_plots as plots
-from siked_ray.report import html_tables as tables
+from siked_ray.report import html_plots, tables
+from siked_ray.report.changes import Changes
+from siked_ray.report.html_examples import examples
 from siked_ray.report.html_markup import Markup, element, joined
 from siked_ray.report.html_style import CSS
-from siked_ray.report.html_view import View, lookup
-from siked_ray.report.html_words import reading
+from siked_ray.report.html_table import rendered
+from siked_ray.report.sections import Section, sections
+from siked_ray.report.view import View, lookup
+from siked_ray.report.words import reading
+
+#: Plots that are drawn once, and those that are drawn for each data set.
+_PLOTS: Mapping[str, Callable[[View], Markup]] = {
+    "alpha": html_plots.alpha,
+    "divergence": html_plots.divergence,
+    "training_rows": html_plots.training_rows,
+    "acceptance": html_plots.acceptance,
+    "cost": html_plots.cost,
+    "tokens": html_plots.tokens,
+    "loss": html_plots.loss,
+    "seconds": html_plots.seconds,
+}
+_DATASET_PLOTS: Mapping[str, Callable[[View, str], Markup]] = {
+    "accuracy": html_plots.accuracy,
+    "histogram": html_plots.histogram,
+}
 
 
-def render(summary: Mapping[str, Any], config_yaml: str) -> str:
+def render(summary: Mapping[str, Any], config_yaml: str, changes: Changes | None = None) -> str:
     """The page of a run, whatever its state. `config_yaml` are the resolved settings as they were written."""
     view = View(summary)
     head = element(
@@ -23,7 +42,8 @@ def render(summary: Mapping[str, Any], config_yaml: str) -> str:
         element("title", f"SIKeD · {summary.get('run', '')}"),
         element("style", Markup(CSS)),
     )
-    main = element("main", *_header(view, config_yaml), *_sections(view), *_settings(view, config_yaml))
+    body = [_section(view, section, changes) for section in sections(view, changes)]
+    main = element("main", *_header(view, config_yaml), *body, *_settings(view, config_yaml))
     return f"<!DOCTYPE html>\n{element('html', head, element('body', main), lang='en')}\n"
 
 
@@ -49,32 +69,28 @@ def _lineage(config_yaml: str) -> list[str]:
     return [f"{name} {value}" for name, value in facts.items() if value]
 
 
-def _sections(view: View) -> Iterator[Markup]:
-    if view.evaluated:
-        drawn = [plots.accuracy(view, name) for name in view.datasets]
-        yield _section("Accuracy", drawn, tables.accuracies(view))
-        drawn = [plots.histogram(view, name) for name in view.datasets]
-        yield _section("Choice of strategy", drawn, tables.choices(view))
-    if any("mixture" in entry for entry in view.iterations):
-        drawn = [plots.alpha(view), plots.divergence(view), plots.training_rows(view)]
-        yield _section("Mixtures", drawn, tables.mixtures(view))
-    if any("generation" in entry for entry in view.iterations):
-        drawn = [plots.acceptance(view), plots.tokens(view)]
-        yield _section("Sampling", drawn, tables.sampling(view), tables.verdicts(view))
-    if any("training" in entry for entry in view.iterations):
-        yield _section("Training", [plots.loss(view)], tables.training(view))
-    if view.stages:
-        yield _section("Stages", [plots.seconds(view)], tables.stages(view))
-
-
-def _section(title: str, drawn: list[Markup], *figures: Markup) -> Markup:
-    return element("section", element("h2", title), element("div", *drawn, class_="plots"), *figures)
+def _section(view: View, section: Section, changes: Changes | None) -> Markup:
+    drawn = [
+        drawing
+        for name in section.plots
+        for drawing in (
+            [_PLOTS[name](view)] if name in _PLOTS else [_DATASET_PLOTS[name](view, one) for one in view.datasets]
+        )
+    ]
+    shown = examples(changes) if changes and not section.plots else ""
+    return element(
+        "section",
+        element("h2", section.title),
+        element("div", *drawn, class_="plots") if drawn else "",
+        *(rendered(table) for table in section.tables),
+        shown,
+    )
 
 
 def _settings(view: View, config_yaml: str) -> Iterator[Markup]:
     yield element("h2", "Versions and settings")
     if view.summary.get("versions"):
-        yield tables.versions(view)
+        yield rendered(tables.versions(view))
     sha256 = view.summary.get("config_sha256")
     summary = element("summary", f"Settings{f' (sha256 {sha256[:12]})' if sha256 else ''}")
     yield element("details", summary, element("pre", config_yaml))

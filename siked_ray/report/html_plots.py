@@ -1,15 +1,16 @@
 """The report's plots: which figures go into which drawing."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from siked_ray.report.html_markup import Markup
-from siked_ray.report.html_numbers import decimals, duration, percent, share, short_count, wilson_interval
 from siked_ray.report.html_style import MAIN, NEUTRAL, SIDE, STRATEGY_COLOURS
-from siked_ray.report.html_view import View, lookup, title_of
+from siked_ray.report.numbers import decimals, duration, percent, rate, share, short_count
 from siked_ray.report.svg import Format, Series, figure
 from siked_ray.report.svg_bars import grouped_bars, stacked_bars
 from siked_ray.report.svg_lines import line_chart
+from siked_ray.report.view import NO_STRATEGY, View, interval, lookup, title_of
 
 
 def accuracy(view: View, dataset: str) -> Markup:
@@ -27,10 +28,16 @@ def accuracy(view: View, dataset: str) -> Markup:
 
 
 def histogram(view: View, dataset: str) -> Markup:
-    """Which strategies the student chooses when it is free."""
-    parts = view.by_strategy("evaluation", dataset, "strategy_histogram", "*", with_none=True)
-    parts = [part for part in parts if part.name in view.strategies or any(part.values)]
-    return _stacked(view, f"Chosen strategy · {title_of(dataset)}", parts, _whole_percent, _no_total)
+    """Which strategies the student chooses when it is free, below the shares of the teacher's kept rows."""
+    chosen = view.by_strategy("evaluation", dataset, "strategy_histogram", "*", with_none=True)
+    parts = [
+        replace(part, values=[view.teacher_shares.get(part.name), *part.values])
+        for part in chosen
+        if part.name != NO_STRATEGY or any(part.values)
+    ]
+    title = f"Chosen strategy · {title_of(dataset)}"
+    drawing = stacked_bars(title, ["teacher", *_rows(view)], parts, _whole_percent, _no_total)
+    return figure(title, drawing, legend=parts, note="teacher: strategies of the rationales that were kept from it")
 
 
 def training_rows(view: View) -> Markup:
@@ -64,6 +71,16 @@ def acceptance(view: View) -> Markup:
     rows = [f"{name} {'teacher' if name == '0' else 'student'}" for name in view.labels]
     drawing = grouped_bars(title, rows, series, percent, full=1.0)
     return figure(title, drawing, note="a request is one (problem, strategy)")
+
+
+def cost(view: View) -> Markup:
+    """Tokens generated for each accepted rationale."""
+    generated, accepted = view.column("generation", "generated_tokens"), view.column("generation", "accepted")
+    values = [rate(tokens, number) for tokens, number in zip(generated, accepted, strict=True)]
+    rows = [f"{name} {'teacher' if name == '0' else 'student'}" for name in view.labels]
+    title = "Generated tokens per accepted rationale"
+    series = [Series(name="tokens", css=STRATEGY_COLOURS[2], values=values)]
+    return figure(title, grouped_bars(title, rows, series, decimals))
 
 
 def loss(view: View) -> Markup:
@@ -103,7 +120,7 @@ def _rows(view: View) -> list[str]:
 
 
 def _interval(metrics: Mapping[str, Any] | None) -> tuple[float, float] | None:
-    return wilson_interval(metrics["free"], metrics["num_problems"]) if metrics else None
+    return interval(metrics) if metrics else None
 
 
 def _whole_percent(value: float | None) -> str:

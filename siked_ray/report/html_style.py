@@ -60,6 +60,17 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--rule); }
 th { color: var(--muted); font-weight: 600; vertical-align: bottom; }
 th:first-child, td:first-child, .text { text-align: left; }
+caption { text-align: left; font-weight: 600; font-size: .95rem; padding: .3rem 0; white-space: nowrap; }
+td.text { white-space: normal; min-width: 7.5rem; max-width: 34rem; }
+td.text:first-child { min-width: 0; }
+.examples { display: grid; gap: 1rem; margin-top: 1rem; }
+article { padding: .9rem 1rem; background: var(--card); border-radius: .5rem; min-width: 0; }
+article p { margin: 0 0 .35rem; }
+.question { font-weight: 600; overflow-wrap: anywhere; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: .75rem; }
+.pair > div { min-width: 0; }
+.pair pre { background: var(--page); margin: 0; padding: .6rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+.good { color: var(--good); font-weight: 600; } .bad { color: var(--bad); font-weight: 600; }
 tr.best td { font-weight: 600; background: var(--card); }
 details { margin-top: 1rem; }
 summary { cursor: pointer; font-weight: 600; }

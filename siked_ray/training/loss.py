@@ -2,25 +2,31 @@
 
 from typing import Any
 
-from siked_ray.training.packing import IGNORED, Batch
+from siked_ray.training.batch import Batch, attention_spans, labels_of
+
+IGNORED = -100
 
 
-def summed_loss(model: Any, batch: Batch, device: Any) -> Any:
+def summed_loss(model: Any, batch: Batch, device: Any, *, fused: bool = False) -> Any:
     """Sum over the batch's targets of their cross-entropy in nats, as a float32 scalar tensor.
 
-    A sum, so that the caller can divide by the tokens of the whole optimizer step, over all workers and
-    micro batches: every target then weighs the same. Without an attention mask, transformers derives a
-    block-diagonal causal mask from restarting positions: packed examples never see each other.
+    A sum, so that the caller can divide by the targets of the whole optimizer step, over all workers and micro
+    batches: every target then weighs the same. Logits are made where a target is predicted and nowhere else.
+    `fused` leaves loss and logits to the model's own forward, which Liger has replaced by a kernel.
     """
     import torch
 
-    input_ids_BT, labels_BT, position_ids_BT = (
-        torch.from_numpy(array).to(device) for array in (batch.input_ids_BT, batch.labels_BT, batch.position_ids_BT)
-    )
-    logits_BTV = model(input_ids=input_ids_BT, position_ids=position_ids_BT, use_cache=False).logits
-    return torch.nn.functional.cross_entropy(
-        logits_BTV[:, :-1].flatten(0, 1).float(),
-        labels_BT[:, 1:].flatten(),
-        ignore_index=IGNORED,
-        reduction="sum",
-    )
+    def tensor(array: Any) -> Any:
+        return torch.from_numpy(array).to(device)
+
+    inputs: dict[str, Any] = {
+        "input_ids": tensor(batch.input_ids_T)[None],
+        "position_ids": tensor(batch.position_ids_T)[None],
+        "use_cache": False,
+        **{name: value if isinstance(value, int) else tensor(value) for name, value in attention_spans(batch).items()},
+    }
+    if fused:
+        labels_1T = tensor(labels_of(batch, ignored=IGNORED))[None]
+        return model(**inputs, labels=labels_1T, num_items_in_batch=torch.tensor(1, device=device)).loss
+    logits_1LV = model(**inputs, logits_to_keep=tensor(batch.predictors_L)).logits
+    return torch.nn.functional.cross_entropy(logits_1LV[0].float(), tensor(batch.targets_L), reduction="sum")

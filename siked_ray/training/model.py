@@ -1,7 +1,11 @@
-"""Loading, adapting, wrapping and exporting of the student."""
+"""Loading, adapting and wrapping of the student."""
 
+import inspect
+from importlib.util import find_spec
 from typing import Any
 
+from siked_ray.errors import ModelError
+from siked_ray.training.attention import attention_for, register_packed_attention
 from siked_ray.training.optimization import learning_rate_factor, parameter_groups
 from siked_ray.training.plan import TrainingPlan
 
@@ -9,17 +13,45 @@ from siked_ray.training.plan import TrainingPlan
 LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
-def load_model(path: str, plan: TrainingPlan, *, dtype: Any) -> Any:
-    """The student with its adapter, if any, in training mode."""
-    from transformers import AutoModelForCausalLM
+def load_model(path: str, plan: TrainingPlan, *, dtype: Any, on_gpu: bool = False) -> tuple[Any, bool]:
+    """The student with its adapter, if any, in training mode, and whether its loss is Liger's (on GPUs).
 
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype, trust_remote_code=plan.trust_remote_code)
+    Raises ModelError when it cannot be trained here.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    register_packed_attention()
+    config = AutoConfig.from_pretrained(path, trust_remote_code=plan.trust_remote_code)
+    attention = attention_for(config, on_gpu=on_gpu, half_precision=dtype != torch.float32)
+    torch.manual_seed(plan.seed)  # of a fresh adapter
+    model = AutoModelForCausalLM.from_pretrained(
+        path, dtype=dtype, trust_remote_code=plan.trust_remote_code, attn_implementation=attention
+    )
+    if "logits_to_keep" not in inspect.signature(model.forward).parameters:
+        raise ModelError(
+            f"The student {path} cannot be trained: the forward function of {type(model).__name__} takes no "
+            "logits_to_keep, as transformers' own causal language models do."
+        )
+    fused_loss = on_gpu and use_fused_loss(model)
     if plan.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
     if plan.lora_rank:
         model = _with_adapter(model, plan)
-    return model.train()
+    return model.train(), fused_loss
+
+
+def use_fused_loss(model: Any) -> bool:
+    """Replace a plain model's loss and norms by Liger's kernels, where they are installed and know the model."""
+    if find_spec("liger_kernel") is None:
+        return False
+    from liger_kernel.transformers import monkey_patch  # type: ignore[import-not-found,unused-ignore]
+
+    if model.config.model_type not in monkey_patch.MODEL_TYPE_TO_APPLY_LIGER_FN:
+        return False
+    monkey_patch._apply_liger_kernel_to_instance(model=model)
+    return True
 
 
 def _with_adapter(model: Any, plan: TrainingPlan) -> Any:
@@ -38,15 +70,16 @@ def _with_adapter(model: Any, plan: TrainingPlan) -> Any:
     return get_peft_model(model, config)
 
 
-def wrap(model: Any, plan: TrainingPlan, *, num_steps: int, bfloat16: bool) -> Any:
-    """A DeepSpeed engine with AdamW and the schedule."""
-    import deepspeed
+def optimizer_and_schedule(model: Any, plan: TrainingPlan, num_steps: int) -> tuple[Any, Any]:
+    """AdamW and the schedule of its learning rate."""
     import torch
 
-    if not torch.cuda.is_available():
-        _without_compiled_communication()
     optimizer = torch.optim.AdamW(
-        parameter_groups(model, plan.weight_decay), lr=plan.learning_rate, betas=(0.9, 0.95), eps=1e-8
+        parameter_groups(model, plan.weight_decay),
+        lr=plan.learning_rate,
+        betas=(0.9, 0.95),
+        eps=1e-8,
+        fused=all(parameter.is_cuda for parameter in model.parameters()),
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
@@ -54,9 +87,21 @@ def wrap(model: Any, plan: TrainingPlan, *, num_steps: int, bfloat16: bool) -> A
             step, num_steps=num_steps, warmup_steps=plan.warmup_steps, schedule=plan.schedule
         ),
     )
-    engine, *_ = deepspeed.initialize(
-        model=model, optimizer=optimizer, lr_scheduler=schedule, config=deepspeed_config(plan, bfloat16=bfloat16)
-    )
+    return optimizer, schedule
+
+
+def wrap(
+    model: Any, plan: TrainingPlan, *, num_steps: int, num_workers: int, bfloat16: bool, universal: bool = False
+) -> Any:
+    """A DeepSpeed engine with AdamW and the schedule; `universal`: it will load a universal checkpoint."""
+    import deepspeed
+    import torch
+
+    if not torch.cuda.is_available():
+        _without_compiled_communication()
+    optimizer, schedule = optimizer_and_schedule(model, plan, num_steps)
+    config = deepspeed_config(plan, num_workers=num_workers, bfloat16=bfloat16, universal=universal)
+    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, lr_scheduler=schedule, config=config)
     return engine
 
 
@@ -67,43 +112,24 @@ def _without_compiled_communication() -> None:
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
 
 
-def deepspeed_config(plan: TrainingPlan, *, bfloat16: bool) -> dict[str, Any]:
+def deepspeed_config(
+    plan: TrainingPlan, *, num_workers: int, bfloat16: bool, universal: bool = False
+) -> dict[str, Any]:
     """DeepSpeed's own settings for a plan."""
+    zero: dict[str, Any] = {"stage": plan.zero_stage}
+    if plan.offload_optimizer:
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
+    if plan.offload_parameters:
+        zero["offload_param"] = {"device": "cpu", "pin_memory": True}
     return {
         "train_micro_batch_size_per_gpu": plan.micro_batch_size,
-        "gradient_accumulation_steps": plan.gradient_accumulation,
+        "gradient_accumulation_steps": plan.num_micro_steps(num_workers),
         "gradient_clipping": plan.max_grad_norm,
         "bf16": {"enabled": bfloat16},
-        "zero_optimization": {"stage": plan.zero_stage},
+        "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
+        "checkpoint": {"load_universal": universal},
         "steps_per_print": 1_000_000_000,
         "wall_clock_breakdown": False,
     }
-
-
-def export(engine: Any, tokenizer: Any, folder: str, *, rank: int, lora: bool) -> None:
-    """Write the merged model as a Hugging Face directory (called on every rank; rank 0 writes).
-
-    The adapter is merged in float32, whatever the weights' own type, then cast back.
-    """
-    import deepspeed
-    import torch
-
-    model = engine.module
-    with deepspeed.zero.GatheredParameters(
-        list(model.parameters()), modifier_rank=None, enabled=_is_partitioned(model)
-    ):
-        if rank != 0:
-            return
-        dtype = next(model.parameters()).dtype
-        if lora:
-            model = model.float().merge_and_unload().to(dtype)
-        state = {name: tensor.detach().to(dtype).cpu().contiguous() for name, tensor in model.state_dict().items()}
-        model.save_pretrained(folder, state_dict=state)
-        tokenizer.save_pretrained(folder)
-    assert torch.is_tensor(next(iter(state.values()))), "a model has weights"
-
-
-def _is_partitioned(model: Any) -> bool:
-    return any(hasattr(parameter, "ds_id") for parameter in model.parameters())

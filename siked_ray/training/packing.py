@@ -1,21 +1,23 @@
-"""Packing of tokenised examples into rows, as a pure function of lengths and seed.
+"""Packing of tokenised examples into rows, as a pure function of their lengths, their order and the seed.
 
-The packed rows and their order do not depend on the number of workers, only how many of them make an optimizer step;
-and every worker can count the tokens of the whole step without asking the others.
-
-Shape suffixes: B rows, T tokens per row.
+The packed rows and their order do not depend on the number of workers, only how the rows of a step are shared out;
+and every worker can count the targets of the whole step from the lengths, without asking the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
 
-#: Examples among which the packer looks for one that fits; bounds the work per example.
-_OPEN_ROWS = 64
-IGNORED = -100
+#: A row is filled out of the oldest unpacked examples: at least so many, and so many rows' worth of tokens.
+_LOOK_AHEAD_EXAMPLES = 64
+_LOOK_AHEAD_ROWS = 3
+#: Examples are shuffled all together up to so many; beyond, by blocks and then within windows of blocks, so that
+#: only a window's tokens are in memory at a time.
+SHUFFLE_BLOCK = 4096
+SHUFFLE_WINDOW = 16 * SHUFFLE_BLOCK
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,96 +31,103 @@ class Example:
         return len(self.prompt) + len(self.response)
 
 
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Tokens of prompt and response of every example: all that a plan of the steps has to know of them."""
+
+    prompt: "np.ndarray"
+    response: "np.ndarray"
+
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> "Lengths":
+        import numpy as np
+
+        return cls(
+            prompt=np.array([len(example.prompt) for example in examples], dtype=np.int32),
+            response=np.array([len(example.response) for example in examples], dtype=np.int32),
+        )
+
+    @property
+    def total(self) -> "np.ndarray":
+        return self.prompt + self.response
+
+    def num_targets(self, indices: "Sequence[int] | np.ndarray", loss_on: str) -> int:
+        """Tokens of these examples on which a loss is taken; the first token of an example never is one."""
+        import numpy as np
+
+        picked = np.asarray(indices, dtype=np.int64)
+        if loss_on == "response":
+            return int(self.response[picked].sum() - (self.prompt[picked] == 0).sum())
+        return int(self.total[picked].sum() - len(picked))
+
+
 def epoch_order(num_examples: int, *, seed: int, epoch: int) -> "np.ndarray":
-    """A permutation of the examples that depends on seed and epoch alone."""
+    """A permutation of the examples that depends on seed and epoch alone; local to a window where they are many."""
     import numpy as np
 
-    return np.random.default_rng([seed, epoch]).permutation(num_examples)
+    random = np.random.default_rng([seed, epoch])
+    if num_examples <= SHUFFLE_WINDOW:
+        return random.permutation(num_examples)
+    everything = np.arange(num_examples)
+    blocks = [everything[first : first + SHUFFLE_BLOCK] for first in range(0, num_examples, SHUFFLE_BLOCK)]
+    by_block = np.concatenate([blocks[index] for index in random.permutation(len(blocks))])
+    windows = [by_block[first : first + SHUFFLE_WINDOW] for first in range(0, num_examples, SHUFFLE_WINDOW)]
+    return np.concatenate([random.permutation(window) for window in windows])
 
 
-def pack_rows(lengths: Sequence[int], order: Sequence[int], max_seq_len: int) -> list[list[int]]:
-    """Best fit of the examples, in the given order, into rows of at most `max_seq_len` tokens.
+def pack_rows(lengths: Sequence[int], order: Sequence[int], max_seq_len: int) -> Iterator[list[int]]:
+    """Rows (of example indices) of at most `max_seq_len` tokens, nearly all of them full to the last few tokens.
 
-    Returns rows of example indices. Raises ValueError when an example is longer than a row.
+    Each row takes the oldest example and that subset of the next ones which fills the rest best (subset sum, exact
+    within the look-ahead). No example waits longer than the look-ahead, so the order of the examples survives.
+    Raises ValueError when an example is longer than a row.
     """
-    rows: list[list[int]] = []
-    open_rows: list[tuple[int, list[int]]] = []
-    for index in order:
-        length = lengths[index]
-        if length > max_seq_len:
-            raise ValueError(f"example {index} has {length} tokens and a row {max_seq_len}")
-        fitting = [position for position, (room, _) in enumerate(open_rows) if room >= length]
-        if fitting:
-            position = min(fitting, key=lambda candidate: open_rows[candidate][0])
-            room, row = open_rows.pop(position)
-        else:
-            room, row = max_seq_len, []
-            rows.append(row)
-        row.append(int(index))
-        open_rows.append((room - length, row))
-        if len(open_rows) > _OPEN_ROWS:
-            open_rows.remove(min(open_rows, key=lambda candidate: candidate[0]))
-    return rows
+    waiting: list[int] = []
+    tokens_waiting = position = 0
+    while True:
+        while position < len(order) and (
+            len(waiting) < _LOOK_AHEAD_EXAMPLES or tokens_waiting < _LOOK_AHEAD_ROWS * max_seq_len
+        ):
+            index = int(order[position])
+            if lengths[index] > max_seq_len:
+                raise ValueError(f"example {index} has {lengths[index]} tokens and a row {max_seq_len}")
+            waiting.append(index)
+            tokens_waiting += int(lengths[index])
+            position += 1
+        if not waiting:
+            return
+        picked = _best_fill([int(lengths[index]) for index in waiting], max_seq_len)
+        row = [waiting[place] for place in picked]
+        taken = set(picked)
+        waiting = [index for place, index in enumerate(waiting) if place not in taken]
+        tokens_waiting -= sum(int(lengths[index]) for index in row)
+        yield row
 
 
-def split_steps(rows: Sequence[list[int]], rows_per_step: int) -> list[Sequence[list[int]]]:
-    """The rows of each optimizer step; the last step of an epoch may have fewer."""
-    return [rows[first : first + rows_per_step] for first in range(0, len(rows), rows_per_step)]
+def _best_fill(lengths: Sequence[int], room: int) -> list[int]:
+    """Places of the first length and of others with the largest sum within `room`; earlier ones where it is a tie.
+
+    Bit s of `reachable[i]` says whether some of the lengths from place i on sum to s.
+    """
+    within = (1 << (room + 1)) - 1
+    reachable = [1] * (len(lengths) + 1)
+    for place in range(len(lengths) - 1, 0, -1):
+        following = reachable[place + 1]
+        reachable[place] = following | (following << lengths[place]) & within
+    rest = room - lengths[0]
+    rest = (reachable[1] & ((1 << (rest + 1)) - 1)).bit_length() - 1
+    picked, place = [0], 1
+    while rest:
+        if lengths[place] <= rest and reachable[place + 1] >> (rest - lengths[place]) & 1:
+            picked.append(place)
+            rest -= lengths[place]
+        place += 1
+    return picked
 
 
 def rows_of_worker(
-    step_rows: Sequence[list[int]], *, rank: int, num_workers: int, micro_batch_size: int, num_micro_steps: int
-) -> list[Sequence[list[int]]]:
+    step_rows: "Sequence[np.ndarray]", *, rank: int, num_workers: int, micro_batch_size: int, num_micro_steps: int
+) -> "list[Sequence[np.ndarray]]":
     """This worker's micro batches of a step: always `num_micro_steps`, some of them empty in a short step."""
     mine = step_rows[rank::num_workers]
     return [mine[i * micro_batch_size : (i + 1) * micro_batch_size] for i in range(num_micro_steps)]
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Arrays [B, T] of one micro batch; labels are IGNORED where no loss is taken."""
-
-    input_ids_BT: "np.ndarray"
-    labels_BT: "np.ndarray"
-    position_ids_BT: "np.ndarray"
-
-    @property
-    def num_loss_tokens(self) -> int:
-        return int((self.labels_BT[:, 1:] != IGNORED).sum())
-
-
-def collate(
-    rows: Sequence[list[int]], examples: Sequence[Example], *, max_seq_len: int, pad_token_id: int, loss_on: str
-) -> Batch:
-    """Lay out packed rows. Positions restart with every example, which is also what keeps examples apart.
-
-    The first token of an example is never a target. An empty batch becomes one row of padding without loss.
-    """
-    import numpy as np
-
-    num_rows = max(len(rows), 1)
-    input_ids_BT = np.full((num_rows, max_seq_len), pad_token_id, dtype=np.int64)
-    labels_BT = np.full((num_rows, max_seq_len), IGNORED, dtype=np.int64)
-    position_ids_BT = np.zeros((num_rows, max_seq_len), dtype=np.int64)
-    for row_index, row in enumerate(rows):
-        start = 0
-        for example in (examples[index] for index in row):
-            end, response = start + len(example), start + len(example.prompt)
-            input_ids_BT[row_index, start:response] = example.prompt
-            input_ids_BT[row_index, response:end] = example.response
-            first_target = max(response, start + 1) if loss_on == "response" else start + 1
-            labels_BT[row_index, first_target:end] = input_ids_BT[row_index, first_target:end]
-            position_ids_BT[row_index, start:end] = np.arange(end - start)
-            start = end
-        position_ids_BT[row_index, start:] = np.arange(max_seq_len - start)
-    if not rows:
-        position_ids_BT[0] = np.arange(max_seq_len)
-    return Batch(input_ids_BT=input_ids_BT, labels_BT=labels_BT, position_ids_BT=position_ids_BT)
-
-
-def num_loss_tokens(row: Sequence[int], examples: Sequence[Example], loss_on: str) -> int:
-    """Targets of a packed row, counted without laying it out."""
-    picked = [examples[index] for index in row]
-    if loss_on == "response":
-        return sum(len(example.response) - (len(example.prompt) == 0) for example in picked)
-    return sum(len(example) - 1 for example in picked)

@@ -1,25 +1,30 @@
 """The settings of one training stage as plain values, and what they come to in steps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from siked_ray.training.packing import Example, epoch_order, pack_rows, split_steps
+from siked_ray.training.packing import Lengths, epoch_order, pack_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import numpy as np
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingPlan:
-    """How a mixture is trained on. `lora_rank` 0 is full fine-tuning; `micro_batch_size` is per worker. Without
-    `shuffle` the rows come in the order of their ids, as in a curriculum."""
+    """How a mixture is trained on. `lora_rank` 0 is full fine-tuning; `micro_batch_size` is per worker, while
+    `rows_per_step` is what all workers do together before an update, however many they are. Without `shuffle` the
+    rows come in the order of the files, as in a curriculum.
+
+    `held_out_fraction` of the prompts are kept out of training where `candidates_every` (steps) is set: their loss
+    then chooses among the weights of those steps and the last ones.
+    """
 
     seed: int
     shuffle: bool
     epochs: int
     micro_batch_size: int
-    gradient_accumulation: int
+    rows_per_step: int
     max_seq_len: int
     learning_rate: float
     schedule: str
@@ -34,18 +39,59 @@ class TrainingPlan:
     zero_stage: int
     precision: str
     trust_remote_code: bool
+    offload_optimizer: bool = False
+    offload_parameters: bool = False
+    candidates_every: int | None = None
+    held_out_fraction: float = 0.0
+
+    def num_micro_steps(self, num_workers: int) -> int:
+        """Micro steps in which so many workers do the rows of a step; in the last one some may have nothing to do."""
+        return -(-self.rows_per_step // (self.micro_batch_size * num_workers))
 
 
-def plan_steps(plan: TrainingPlan, examples: Sequence[Example], num_workers: int) -> "list[Sequence[list[int]]]":
-    """Packed rows (of example indices) of every optimizer step of all epochs, for all workers together."""
-    rows_per_step = plan.micro_batch_size * plan.gradient_accumulation * num_workers
-    return [step for rows in _epochs(plan, examples) for step in split_steps(rows, rows_per_step)]
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Packed rows of all epochs, flat: row i holds the examples `indices[ends[i - 1]:ends[i]]`; step s holds the rows
+    from `first_rows[s]` to `first_rows[s + 1]`."""
+
+    indices: "np.ndarray"
+    ends: "np.ndarray"
+    first_rows: "np.ndarray"
+
+    def __len__(self) -> int:
+        return len(self.first_rows) - 1
+
+    def rows(self, step: int) -> "list[np.ndarray]":
+        """The rows of an optimizer step (0-based), for all workers together."""
+        first, last = int(self.first_rows[step]), int(self.first_rows[step + 1])
+        starts = [0 if row == 0 else int(self.ends[row - 1]) for row in range(first, last)]
+        return [self.indices[start : int(end)] for start, end in zip(starts, self.ends[first:last], strict=True)]
 
 
-def _epochs(plan: TrainingPlan, examples: Sequence[Example]) -> "Iterator[list[list[int]]]":
-    lengths = [len(example) for example in examples]
+def plan_steps(plan: TrainingPlan, lengths: Lengths) -> Schedule:
+    """What every optimizer step of all epochs trains on; the last step of an epoch may have fewer rows."""
+    import numpy as np
+
+    indices: list[int] = []
+    ends: list[int] = []
+    first_rows: list[int] = []
+    for rows in _epochs(plan, lengths):
+        first = len(ends)
+        for row in rows:
+            indices.extend(row)
+            ends.append(len(indices))
+        first_rows.extend(range(first, len(ends), plan.rows_per_step))
+    return Schedule(
+        indices=np.array(indices, dtype=np.int32),
+        ends=np.array(ends, dtype=np.int64),
+        first_rows=np.array([*first_rows, len(ends)], dtype=np.int64),
+    )
+
+
+def _epochs(plan: TrainingPlan, lengths: Lengths) -> "Iterator[Iterator[list[int]]]":
+    total = lengths.total.tolist()
     for epoch in range(plan.epochs):
-        order = range(len(examples))
+        order: Sequence[int] = range(len(total))
         if plan.shuffle:
-            order = epoch_order(len(examples), seed=plan.seed, epoch=epoch).tolist()
-        yield pack_rows(lengths, order, plan.max_seq_len)
+            order = epoch_order(len(total), seed=plan.seed, epoch=epoch).tolist()
+        yield pack_rows(total, order, plan.max_seq_len)

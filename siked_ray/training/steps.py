@@ -1,20 +1,34 @@
-"""The training loop itself, on a DeepSpeed engine; no Ray in it, so that it can be timed on any box."""
+"""The training loop itself, on a DeepSpeed engine or a plain one; no Ray in it, so that it can be timed on any box."""
 
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from siked_ray.errors import StageError
+from siked_ray.training.batch import Examples, collate
 from siked_ray.training.loss import summed_loss
-from siked_ray.training.packing import Example, collate, num_loss_tokens, rows_of_worker
-from siked_ray.training.plan import TrainingPlan, plan_steps
+from siked_ray.training.packing import Lengths, rows_of_worker
+from siked_ray.training.plan import Schedule, TrainingPlan
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class Engine(Protocol):
+    """What the loop asks of DeepSpeed's engine; `backward` averages over micro steps, `step` over workers."""
+
+    device: Any
+
+    def __call__(self, **inputs: Any) -> Any: ...
+    def backward(self, loss: Any) -> Any: ...
+    def step(self) -> Any: ...
 
 
 @dataclass(slots=True)
-class TrainingResult:
-    """What a stage did: optimizer steps, tokens without padding, seconds, mean loss per target of each step."""
+class Progress:
+    """What has been done: optimizer steps, tokens, seconds spent in steps, mean loss per target of each step."""
 
     steps: int = 0
     tokens: int = 0
@@ -22,73 +36,103 @@ class TrainingResult:
     losses: list[float] = field(default_factory=list)
 
 
-Report = Callable[[int, int, float, int], None]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    """Which of the workers this is, and what the model's loss needs to know here."""
+
+    rank: int = 0
+    num_workers: int = 1
+    pad_token_id: int = 0
+    fused_loss: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hooks:
+    """What goes on around the steps. All workers call `after_step(progress, due)`; `due` is what `is_due()` said on
+    the first of them after that step, so that they agree on what the clock alone can tell."""
+
+    after_step: Callable[[Progress, bool], None] = lambda progress, due: None
+    is_due: Callable[[], bool] = lambda: False
 
 
 def train(
-    engine: Any,
-    examples: Sequence[Example],
+    engine: Engine,
+    examples: Examples,
+    lengths: Lengths,
+    schedule: Schedule,
     plan: TrainingPlan,
+    worker: Worker,
     *,
-    rank: int,
-    num_workers: int,
-    pad_token_id: int,
-    report: Report,
-) -> TrainingResult:
-    """Run all optimizer steps; calls `report(step, num_steps, loss, tokens)` after each. Raises StageError on NaN."""
-    steps = plan_steps(plan, examples, num_workers)
-    result = TrainingResult()
-    started = time.perf_counter()
-    for step, rows in enumerate(steps):
-        loss = _step(engine, examples, rows, plan, rank, num_workers, pad_token_id)
+    progress: Progress | None = None,
+    hooks: Hooks | None = None,
+) -> Progress:
+    """Run the optimizer steps that `progress` has not seen yet. Raises StageError when the loss is not finite."""
+    progress, hooks = progress or Progress(), hooks or Hooks()
+    for step in range(progress.steps, len(schedule)):
+        started = time.perf_counter()
+        rows = schedule.rows(step)
+        _seed_dropout(plan, step, worker.rank)
+        loss, due = _step(engine, examples, lengths, rows, plan, worker, hooks.is_due)
         if not math.isfinite(loss):
             raise StageError(
                 f"The loss is not finite at step {step + 1}; lower training.learning_rate or training.max_grad_norm."
             )
-        result.losses.append(loss)
-        result.tokens += sum(len(examples[index]) for row in rows for index in row)
-        report(step + 1, len(steps), loss, result.tokens)
-    result.steps, result.seconds = len(steps), time.perf_counter() - started
-    return result
+        progress.losses.append(loss)
+        progress.steps = step + 1
+        progress.tokens += sum(int(lengths.total[row].sum()) for row in rows)
+        progress.seconds += time.perf_counter() - started
+        hooks.after_step(progress, due)
+    return progress
 
 
 def _step(
-    engine: Any,
-    examples: Sequence[Example],
-    rows: Sequence[list[int]],
+    engine: Engine,
+    examples: Examples,
+    lengths: Lengths,
+    rows: "Sequence[np.ndarray]",
     plan: TrainingPlan,
-    rank: int,
-    num_workers: int,
-    pad_token_id: int,
-) -> float:
-    """One optimizer step; returns the mean loss per target over all workers."""
-    num_targets = sum(num_loss_tokens(row, examples, plan.loss_on) for row in rows)
+    worker: Worker,
+    is_due: Callable[[], bool],
+) -> tuple[float, bool]:
+    """One optimizer step; the mean loss per target over all workers, and what the first worker's clock says."""
+    num_targets = sum(lengths.num_targets(row, plan.loss_on) for row in rows)
+    num_micro_steps = plan.num_micro_steps(worker.num_workers)
     # DeepSpeed averages over workers and micro steps; undo both, so that each target weighs 1 / num_targets.
-    scale = num_workers * plan.gradient_accumulation / max(num_targets, 1)
+    scale = worker.num_workers * num_micro_steps / max(num_targets, 1)
     micro_batches = rows_of_worker(
         rows,
-        rank=rank,
-        num_workers=num_workers,
+        rank=worker.rank,
+        num_workers=worker.num_workers,
         micro_batch_size=plan.micro_batch_size,
-        num_micro_steps=plan.gradient_accumulation,
+        num_micro_steps=num_micro_steps,
     )
-    local_loss = 0.0
+    local_loss: Any = 0.0
     for micro_rows in micro_batches:
-        batch = collate(
-            micro_rows, examples, max_seq_len=plan.max_seq_len, pad_token_id=pad_token_id, loss_on=plan.loss_on
-        )
-        loss = summed_loss(engine, batch, engine.device)
+        batch = collate(micro_rows, examples, pad_token_id=worker.pad_token_id, loss_on=plan.loss_on)
+        loss = summed_loss(engine, batch, engine.device, fused=worker.fused_loss)
         engine.backward(loss * scale)
         engine.step()
-        local_loss += loss.item()
-    return _sum_over_workers(local_loss, engine.device) / max(num_targets, 1)
+        local_loss += loss.detach().double()
+    due = float(worker.rank == 0 and is_due())
+    total, due = sum_over_workers([float(local_loss), due], engine.device)
+    return total / max(num_targets, 1), due > 0
 
 
-def _sum_over_workers(value: float, device: Any) -> float:
+def sum_over_workers(values: Sequence[float], device: Any) -> list[float]:
+    """Sums over all workers, in double precision."""
     import torch
     import torch.distributed as dist
 
-    tensor = torch.tensor([value], dtype=torch.float64, device=device)
+    tensor = torch.tensor(values, dtype=torch.float64, device=device)
     if dist.is_initialized():
         dist.all_reduce(tensor)
-    return tensor.item()
+    return tensor.tolist()
+
+
+def _seed_dropout(plan: TrainingPlan, step: int, rank: int) -> None:
+    """Dropout's random numbers are a function of seed, step and worker: a resumed stage draws the same ones."""
+    if plan.lora_rank and plan.lora_dropout:
+        import numpy as np
+        import torch
+
+        torch.manual_seed(int(np.random.SeedSequence([plan.seed, step, rank]).generate_state(1)[0]))

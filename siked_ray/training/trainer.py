@@ -1,37 +1,42 @@
-"""A training stage on Ray Train: places the workers, hands them the mixture, collects the result.
+"""A training stage on Ray Train: places the workers, hands them the mixture by name, collects the result.
 
-Every worker tokenises the mixture and lays out its own share of the common plan. (Tokenising in Ray Data tasks was
-measured first: for the demo's mixtures it added 50 s to a stage of 10 s; see docs/log.md.)
+Workers read and tokenise their share of the mixture themselves. Ray Data pipelines were measured twice for this: as a
+tokenising pipeline and as a plain shard per worker; see docs/log.md.
 """
 
-import tempfile
-import time
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from siked_ray.data.encoding import encode_prompts, encode_responses, load_tokenizer
-from siked_ray.data.model_folder import local_model
+from siked_ray.core.ids import content_hash
 from siked_ray.data.storage import Storage
 from siked_ray.errors import StageError
-from siked_ray.logs import redirect_output
-from siked_ray.training.packing import Example
-from siked_ray.training.plan import TrainingPlan, plan_steps
-from siked_ray.training.steps import Report
+from siked_ray.training.plan import TrainingPlan
+from siked_ray.training.worker import Job, run_worker
 
-_REPORT_INTERVAL_S = 0.5
-_COLUMNS = ["request_id", "prompt", "response"]
+_FOLDER = "checkpoints"
+#: How often Ray Train's controller looks at its workers: at failures, at checkpoints, at the end. Its default is 2 s,
+#: and every checkpoint waits for it. The environment is the only way in.
+_POLL = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerGroup:
-    """Number of workers and what Ray reserves for each."""
+    """Number of workers, what Ray reserves for each, and how their work outlives them.
+
+    With fewer than `num_workers` places in the cluster, training goes on with `min_workers` or more.
+    """
 
     num_workers: int
+    min_workers: int
     cpus_per_worker: float
     gpus_per_worker: float
     max_failures: int
+    checkpoint_interval_s: float
+    num_checkpoints: int
+    loggers: tuple[str, ...]
     resources: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -49,131 +54,94 @@ def fine_tune(
 ) -> dict[str, Any]:
     """Fine-tune `start` on Parquet files of rows {prompt, response}; writes a model directory `output`.
 
-    `rows` and `output` are relative to the storage, `start` is a directory or Hub name. Returns the counters of
-    the stage: steps, tokens, seconds, first_loss, last_loss, losses, skipped. Raises StageError.
+    `rows` and `output` are relative to the storage, `start` is a directory or Hub name. Goes on from the last
+    checkpoint of the same stage, if there is one; `discard_checkpoints` removes them. Returns the counters of the
+    stage: steps, tokens, seconds, first_loss, last_loss, losses, skipped and more. Raises StageError.
     """
-    import ray.train
     from ray.train.torch import TorchConfig, TorchTrainer
+
+    os.environ.update({key: value for key, value in _POLL.items() if key not in os.environ})
+    use_gpu = group.gpus_per_worker > 0
+    name = _name(output, content_hash(asdict(plan), *rows, start))
+    job = Job(
+        rows=tuple(rows),
+        start=start,
+        output=output,
+        work=f"{_FOLDER}/{name}",
+        plan=plan,
+        storage=storage,
+        board=board,
+        title=title,
+        log_prefix=log_prefix,
+        use_gpu=use_gpu,
+        checkpoint_interval_s=group.checkpoint_interval_s,
+        loggers=group.loggers,
+    )
+    worker: Any = _run
+    trainer = TorchTrainer(
+        worker,
+        train_loop_config={"job": job},
+        scaling_config=_scaling(group),
+        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
+        run_config=_run_config(name, group, storage),
+    )
+    try:
+        result: Any = trainer.fit()
+    except Exception as error:
+        raise StageError(f"The stage '{title}' failed: {_cause(error)}") from error
+    return dict(result.return_value)
+
+
+def loss_note(metrics: Mapping[str, Any]) -> str:
+    """What to say of a finished stage: first and last loss, and the warnings."""
+    return " · ".join([f"loss {metrics['first_loss']:.3f} → {metrics['last_loss']:.3f}", *metrics.get("warnings", ())])
+
+
+def discard_checkpoints(storage: Storage, output: str) -> None:
+    """Remove checkpoints and tokens of the stage that made `output`; called when its result is committed."""
+    from pyarrow.fs import FileSelector, FileSystem, FileType
+
+    filesystem, path = FileSystem.from_uri(storage.path(_FOLDER))
+    for info in filesystem.get_file_info(FileSelector(path, allow_not_found=True)):
+        if info.type == FileType.Directory and info.base_name.startswith(_name(output, "")):
+            filesystem.delete_dir(info.path)
+
+
+def _name(output: str, key: str) -> str:
+    return f"{Path(output).name}-{key}"
+
+
+def _run(config: dict[str, Any]) -> dict[str, Any]:
+    return run_worker(config["job"])
+
+
+def _scaling(group: WorkerGroup) -> Any:
+    import ray.train
 
     # Typed as its first version, although its second one is what is imported.
     train: Any = ray.train
     use_gpu = group.gpus_per_worker > 0
-    with tempfile.TemporaryDirectory(prefix="siked-train-") as scratch:
-        worker: Any = _train_on_worker
-        trainer = TorchTrainer(
-            worker,
-            train_loop_config={
-                "rows": list(rows),
-                "start": start,
-                "output": output,
-                "plan": asdict(plan),
-                "storage": storage,
-                "board": board,
-                "title": title,
-                "use_gpu": use_gpu,
-                "log_prefix": log_prefix,
-            },
-            scaling_config=train.ScalingConfig(
-                num_workers=group.num_workers,
-                use_gpu=use_gpu,
-                resources_per_worker={
-                    "CPU": group.cpus_per_worker,
-                    **({"GPU": group.gpus_per_worker} if use_gpu else {}),
-                    **group.resources,
-                },
-            ),
-            torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
-            run_config=train.RunConfig(
-                name=Path(output).name,
-                storage_path=scratch if storage.is_local else storage.path("checkpoints"),
-                failure_config=train.FailureConfig(max_failures=group.max_failures),
-                worker_runtime_env={"env_vars": {} if use_gpu else {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}},
-            ),
-        )
-        try:
-            result: Any = trainer.fit()
-        except Exception as error:
-            raise StageError(f"The stage '{title}' failed: {_cause(error)}") from error
-    return dict(result.return_value)
+    elastic = group.min_workers < group.num_workers
+    resources = {"CPU": group.cpus_per_worker, **({"GPU": group.gpus_per_worker} if use_gpu else {})}
+    return train.ScalingConfig(
+        num_workers=(group.min_workers, group.num_workers) if elastic else group.num_workers,
+        use_gpu=use_gpu,
+        resources_per_worker={**resources, **group.resources},
+    )
 
 
-def _train_on_worker(config: dict[str, Any]) -> dict[str, Any]:
-    """What each worker runs; Ray Train has set up the process group. Returns the counters of the stage."""
+def _run_config(name: str, group: WorkerGroup, storage: Storage) -> Any:
     import ray.train
-    import torch
 
-    from siked_ray.training.model import export, load_model, wrap
-    from siked_ray.training.steps import train
-
-    context = ray.train.get_context()
-    rank, num_workers = context.get_world_rank(), context.get_world_size()
-    redirect_output(Path(f"{config['log_prefix']}_{rank:02d}.log"))
-    start = local_model(config["start"])
-    plan = TrainingPlan(**config["plan"])
-    bfloat16 = plan.precision == "bfloat16" or (plan.precision == "auto" and config["use_gpu"])
-    if not config["use_gpu"]:
-        torch.set_num_threads(1)
-    tokenizer = load_tokenizer(start, trust_remote_code=plan.trust_remote_code)
-    examples, num_skipped = read_examples(config["storage"], config["rows"], tokenizer, plan.max_seq_len)
-    if not examples:
-        raise StageError(f"all {num_skipped} rows are longer than training.max_seq_len = {plan.max_seq_len}; raise it")
-
-    model = load_model(start, plan, dtype=torch.bfloat16 if bfloat16 else torch.float32)
-    engine = wrap(model, plan, num_steps=len(plan_steps(plan, examples, num_workers)), bfloat16=bfloat16)
-
-    report = _reporter(config["board"], config["title"]) if rank == 0 else _report_nothing
-    pad_token_id = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-    result = train(engine, examples, plan, rank=rank, num_workers=num_workers, pad_token_id=pad_token_id, report=report)
-    with tempfile.TemporaryDirectory(prefix="siked-export-") as folder:
-        export(engine, tokenizer, folder, rank=rank, lora=plan.lora_rank > 0)
-        if rank == 0:
-            config["storage"].upload_folder(Path(folder), config["output"])
-    return {
-        "steps": result.steps,
-        "tokens": result.tokens,
-        "seconds": result.seconds,
-        "first_loss": result.losses[0],
-        "last_loss": result.losses[-1],
-        "losses": result.losses,
-        "skipped": num_skipped,
-    }
-
-
-def _reporter(board: Any, title: str) -> Report:
-    """Writes to the board at most twice a second: small models take more steps than anybody can read."""
-    started = time.monotonic()
-    last = 0.0
-
-    def report(step: int, num_steps: int, loss: float, tokens: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if step == num_steps or now - last > _REPORT_INTERVAL_S:
-            last = now
-            board.training.remote(title, step, num_steps, loss, tokens / max(now - started, 1e-6))
-
-    return report
-
-
-def _report_nothing(step: int, num_steps: int, loss: float, tokens: int) -> None:
-    """Workers other than the first are silent."""
-
-
-def read_examples(
-    storage: Storage, names: Sequence[str], tokenizer: Any, max_seq_len: int
-) -> tuple[list[Example], int]:
-    """The tokenised rows {request_id, prompt, response} in the order of their ids, and how many were left out because
-    they are longer than a packed row."""
-    import numpy as np
-
-    rows = sorted(storage.read_parquet(names, _COLUMNS).to_pylist(), key=lambda row: row["request_id"])
-    prompts = encode_prompts(tokenizer, [row["prompt"] for row in rows])
-    responses = encode_responses(tokenizer, [row["response"] for row in rows])
-    examples = [
-        Example(np.asarray(prompt, dtype=np.int32), np.asarray(response, dtype=np.int32))
-        for prompt, response in zip(prompts, responses, strict=True)
-    ]
-    kept = [example for example in examples if len(example) <= max_seq_len]
-    return kept, len(examples) - len(kept)
+    train: Any = ray.train
+    on_cpu = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
+    return train.RunConfig(
+        name=name,
+        storage_path=storage.path(_FOLDER),
+        failure_config=train.FailureConfig(max_failures=group.max_failures),
+        checkpoint_config=train.CheckpointConfig(num_to_keep=group.num_checkpoints),
+        worker_runtime_env={"env_vars": {} if group.gpus_per_worker > 0 else on_cpu},
+    )
 
 
 def _cause(error: BaseException) -> str:

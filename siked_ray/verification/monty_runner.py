@@ -85,7 +85,22 @@ class MontyRunner:
         self._lock = threading.Lock()
 
     def run(self, code: str) -> Outcome:
-        """What the program gives; raises NeedsSecondTier or SyntaxProblem where this tier cannot tell."""
+        """What the program gives; raises NeedsSecondTier or SyntaxProblem where this tier cannot tell.
+
+        A program whose process was killed is run once more: most likely it was killed from outside.
+        """
+        import pydantic_monty as monty
+
+        try:
+            return self._run_once(code)
+        except monty.MontyCrashedError:
+            pass
+        try:
+            return self._run_once(code)
+        except monty.MontyCrashedError as error:
+            return Outcome(verdict=Verdict.ERROR, reason=str(error)[:200])
+
+    def _run_once(self, code: str) -> Outcome:
         import pydantic_monty as monty
 
         modules, host_calls = _NoModules(), []
@@ -102,6 +117,8 @@ class MontyRunner:
         except monty.MontySyntaxError as error:
             raise SyntaxProblem(str(error)[:200]) from None
         except monty.MontyError as error:
+            if isinstance(error, monty.MontyCrashedError) and not error.timed_out:
+                raise
             outcome = _failed(error, modules.asked, code)
         else:
             outcome = outcome_of(findings, plain_text)

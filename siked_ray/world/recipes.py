@@ -52,6 +52,17 @@ RECIPES = {
     "world:student": Recipe(
         few_shot=False, num_first_drills=18_000, num_mixed_drills=2_000, num_problems=3_000, seed=2
     ),
+    "world:large-student": Recipe(
+        few_shot=False,
+        num_first_drills=18_000,
+        num_mixed_drills=2_000,
+        num_problems=3_000,
+        seed=2,
+        hidden_size=128,
+        intermediate_size=344,
+        num_layers=4,
+        num_heads=4,
+    ),
     "world:small-teacher": Recipe(
         few_shot=True, num_first_drills=6_000, num_mixed_drills=1_000, num_problems=4_000, seed=1
     ),

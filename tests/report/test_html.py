@@ -11,7 +11,7 @@ import pytest
 
 from siked_ray.report.html import render
 from siked_ray.report.html_markup import Markup, element
-from siked_ray.report.html_numbers import decimals, duration, points, short_count, wilson_interval
+from siked_ray.report.numbers import decimals, duration, points, short_count, wilson_interval
 from siked_ray.report.svg import Series, ticks
 from siked_ray.report.svg_lines import line_chart, spread_out
 
@@ -125,7 +125,7 @@ def test_a_finished_run_is_one_file_without_network_or_script(summary: dict[str,
     assert not tags & {"script", "link", "img", "iframe"}
     assert "prefers-color-scheme: dark" in page
     assert re.findall(r"https?://[^\"\s<]+", page) == page.count("<svg") * ["http://www.w3.org/2000/svg"]
-    assert page.count("<svg") == 2 + 2 + 3 + 2 + 1 + 1
+    assert page.count("<svg") == 2 + 2 + 3 + 3 + 1 + 1
 
 
 def test_the_reading_compares_the_best_iteration_with_plain_distillation(summary: dict[str, Any]) -> None:

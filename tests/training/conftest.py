@@ -28,7 +28,7 @@ def make_plan() -> Callable[..., TrainingPlan]:
             "shuffle": True,
             "epochs": 1,
             "micro_batch_size": 2,
-            "gradient_accumulation": 2,
+            "rows_per_step": 4,
             "max_seq_len": 64,
             "learning_rate": 1e-3,
             "schedule": "linear",

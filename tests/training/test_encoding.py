@@ -1,7 +1,5 @@
 """Training and generation tokenise alike: a forced tag is the token prefix of what the student was trained on."""
 
-from types import SimpleNamespace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,12 +8,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from siked_ray.core.prompts import PromptTemplates, student_prompt, student_response
 from siked_ray.core.strategy import AnswerKind, Strategy
 from siked_ray.data.encoding import encode_prompt, encode_response, encode_text
-from siked_ray.data.schemas import table
-from siked_ray.data.storage import Storage
 from siked_ray.generation.batch import BatchSampler
 from siked_ray.generation.task import GenerationTask, Role, greedy_plan
 from siked_ray.generation.vllm_engine import VllmEngine
-from siked_ray.training.trainer import read_examples
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}</s>{% endfor %}"
@@ -127,19 +122,3 @@ def test_an_end_of_sequence_that_a_tokenizer_adds_does_not_end_the_prompt():
 
     assert encode_prompt(AddsEnd(), "a") == [0, ord("a")]
     assert encode_response(AddsEnd(), "[x]: a") == [*map(ord, "[x]: a"), 1]
-
-
-def test_training_rows_come_in_the_order_of_their_ids_and_too_long_ones_are_counted(tokenizer, tmp_path):
-    storage = Storage(str(tmp_path))
-    base = SimpleNamespace(problem_id="p", strategy="cot", source="teacher")
-    rows = [
-        vars(base) | {"request_id": "b", "prompt": "Second", "response": "[cot]: 2"},
-        vars(base) | {"request_id": "c", "prompt": "Long", "response": "[cot]: " + "x y " * 50},
-        vars(base) | {"request_id": "a", "prompt": "First", "response": "[cot]: 1"},
-    ]
-    storage.write_parquet("one.parquet", table("mixture", rows[:2]))
-    storage.write_parquet("two.parquet", table("mixture", rows[2:]))
-    examples, num_skipped = read_examples(storage, ["one.parquet", "two.parquet"], tokenizer, 30)
-    assert [tokenizer.decode(example.prompt) for example in examples] == ["First", "Second"]
-    assert [tokenizer.decode(example.response) for example in examples] == ["[cot]: 1</s>", "[cot]: 2</s>"]
-    assert num_skipped == 1

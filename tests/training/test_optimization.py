@@ -63,10 +63,12 @@ def test_a_group_without_parameters_is_left_out():
 
 
 def test_deepspeed_gets_the_numbers_of_the_plan(make_plan):
-    plan = make_plan(micro_batch_size=3, gradient_accumulation=5, zero_stage=2, max_grad_norm=0.7)
-    settings = deepspeed_config(plan, bfloat16=True)
+    plan = make_plan(micro_batch_size=3, rows_per_step=30, zero_stage=2, max_grad_norm=0.7, offload_optimizer=True)
+    settings = deepspeed_config(plan, num_workers=2, bfloat16=True)
     assert settings["train_micro_batch_size_per_gpu"] == 3
     assert settings["gradient_accumulation_steps"] == 5
     assert settings["gradient_clipping"] == 0.7
     assert settings["zero_optimization"]["stage"] == 2
+    assert settings["zero_optimization"]["offload_optimizer"]["device"] == "cpu"
+    assert "offload_param" not in settings["zero_optimization"]
     assert settings["bf16"]["enabled"] is True

@@ -5,14 +5,29 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from siked_ray.errors import StageError
+from siked_ray.training.attention import PACKED
+from siked_ray.training.batch import attention_spans, collate
 from siked_ray.training.loss import summed_loss
-from siked_ray.training.model import load_model
-from siked_ray.training.packing import Example, collate
-from siked_ray.training.steps import train
+from siked_ray.training.model import load_model as load_model_and_loss
+from siked_ray.training.model import optimizer_and_schedule
+from siked_ray.training.packing import Example, Lengths
+from siked_ray.training.plain_engine import PlainEngine
+from siked_ray.training.plan import plan_steps
+from siked_ray.training.steps import Hooks, Progress, Worker, train
 
-MAX_SEQ_LEN = 64
+CPU = torch.device("cpu")
+
+
+def load_model(path, plan, *, dtype):
+    return load_model_and_loss(path, plan, dtype=dtype)[0]
+
+
+def train_on(engine, examples, plan, worker=None, **around):
+    lengths = Lengths.of(examples)
+    return train(engine, examples, lengths, plan_steps(plan, lengths), plan, worker or Worker(), **around)
 
 
 class FakeEngine:
@@ -25,7 +40,7 @@ class FakeEngine:
 
     def __init__(self, model, gradient_accumulation: int) -> None:
         self.module = model
-        self.device = torch.device("cpu")
+        self.device = CPU
         self.gradients: list[list[torch.Tensor]] = []
         self._gradient_accumulation = gradient_accumulation
         self._num_micro_steps = 0
@@ -61,7 +76,8 @@ def random_examples(num_examples: int, seed: int = 0) -> list[Example]:
 def loss_alone(model, example: Example, loss_on: str):
     """Summed loss of one example by itself, straight from the definition."""
     tokens = torch.tensor(np.concatenate([example.prompt, example.response]).astype(np.int64))[None]
-    log_p = torch.log_softmax(model(input_ids=tokens).logits[0, :-1].double(), dim=-1)
+    whole = {"cu_seq_lens_q": torch.tensor([0, len(example)]), "max_length_q": len(example)}
+    log_p = torch.log_softmax(model(input_ids=tokens, **whole).logits[0, :-1].double(), dim=-1)
     losses = -log_p.gather(1, tokens[0, 1:, None])[:, 0]
     return (losses if loss_on == "all" else losses[len(example.prompt) - 1 :]).sum()
 
@@ -97,8 +113,8 @@ def test_packed_examples_do_not_see_each_other(kind: str, loss_on: str, request:
     alone.backward()
     expected = take_gradients(model)
 
-    batch = collate(rows, examples, max_seq_len=128, pad_token_id=0, loss_on=loss_on)
-    packed = summed_loss(model, batch, torch.device("cpu"))
+    batch = collate(rows, examples, pad_token_id=0, loss_on=loss_on)
+    packed = summed_loss(model, batch, CPU)
     packed.backward()
     assert packed.item() == pytest.approx(alone.item(), rel=1e-5)
     largest = max(gradient.abs().max() for gradient in expected)
@@ -107,31 +123,52 @@ def test_packed_examples_do_not_see_each_other(kind: str, loss_on: str, request:
         assert (ours - theirs).abs().max() <= 1e-5 * largest
 
 
-def test_positions_are_what_keeps_examples_apart(model):
-    """The test above can fail: with positions that run on, the second example sees the first one."""
-    examples = random_examples(2)
-    batch = collate([[0, 1]], examples, max_seq_len=128, pad_token_id=0, loss_on="response")
-    apart = summed_loss(model, batch, torch.device("cpu")).item()
-    batch.position_ids_BT[0] = np.arange(128)
-    assert abs(summed_loss(model, batch, torch.device("cpu")).item() - apart) > 0.01
+def test_boundaries_are_what_keeps_examples_apart(model, monkeypatch: pytest.MonkeyPatch):
+    """The test above can fail: without the boundary the second example sees the first one."""
+    batch = collate([[0, 1]], random_examples(2), pad_token_id=0, loss_on="response")
+    apart = summed_loss(model, batch, CPU).item()
+    whole = attention_spans(batch) | {"cu_seq_lens_q": np.array([0, len(batch.input_ids_T)], dtype=np.int32)}
+    monkeypatch.setattr("siked_ray.training.loss.attention_spans", lambda _: whole)
+    assert abs(summed_loss(model, batch, CPU).item() - apart) > 0.01
+
+
+@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
+def test_packed_attention_is_what_transformers_masks_give(implementation: str, model, tiny_model: str):
+    """Models with windows or caps in their attention go through transformers' own masks: the same there."""
+    examples = random_examples(9)
+    batch = collate([list(range(5)), [5, 6], [7, 8]], examples, pad_token_id=0, loss_on="all")
+    ours = summed_loss(model, batch, CPU)
+    ours.backward()
+    expected = take_gradients(model)
+    other = AutoModelForCausalLM.from_pretrained(tiny_model, attn_implementation=implementation)
+    theirs = summed_loss(other, batch, CPU)
+    theirs.backward()
+    assert model.config._attn_implementation == PACKED and other.config._attn_implementation == implementation
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
+    assert_close(take_gradients(other), expected, 1e-5)
+
+
+def test_the_fused_loss_is_asked_for_the_same_sum(model):
+    """Labels and divisor as Liger's forward takes them, on transformers' own forward."""
+    batch = collate([[0, 1, 2], [3]], random_examples(4), pad_token_id=0, loss_on="response")
+    plain = summed_loss(model, batch, CPU)
+    assert summed_loss(model, batch, CPU, fused=True).item() == pytest.approx(plain.item(), rel=1e-5)
+
+
+def assert_close(ours, theirs, tolerance: float) -> None:
+    """Gradients equal to within a share of the largest of them."""
+    largest = max(gradient.abs().max() for gradient in theirs)
+    assert largest > 0
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a - b).abs().max() <= tolerance * largest
 
 
 def run(model, examples, plan, num_workers: int):
     """All ranks one after the other: gradients averaged over them as DeepSpeed does, losses added up."""
     results, engines = [], []
     for rank in range(num_workers):
-        engine = FakeEngine(model, plan.gradient_accumulation)
-        results.append(
-            train(
-                engine,
-                examples,
-                plan,
-                rank=rank,
-                num_workers=num_workers,
-                pad_token_id=0,
-                report=lambda *_: None,
-            )
-        )
+        engine = FakeEngine(model, plan.num_micro_steps(num_workers))
+        results.append(train_on(engine, examples, plan, Worker(rank=rank, num_workers=num_workers)))
         engines.append(engine)
     steps = zip(*(engine.gradients for engine in engines), strict=True)
     gradients = [[sum(parts) / num_workers for parts in zip(*step, strict=True)] for step in steps]
@@ -139,27 +176,22 @@ def run(model, examples, plan, num_workers: int):
     return gradients, losses, results[0]
 
 
-@pytest.mark.parametrize(
-    ("micro_batch_size", "gradient_accumulation", "num_workers"), [(1, 8, 1), (2, 4, 1), (4, 1, 2), (1, 2, 4)]
-)
-def test_every_target_weighs_the_same_however_a_step_is_cut(
-    model, make_plan, micro_batch_size: int, gradient_accumulation: int, num_workers: int
-):
+@pytest.mark.parametrize(("micro_batch_size", "num_workers"), [(1, 1), (2, 1), (4, 1), (4, 2), (1, 4), (1, 3), (3, 2)])
+def test_every_target_weighs_the_same_however_a_step_is_cut(model, make_plan, micro_batch_size: int, num_workers: int):
+    """Accumulation 8 x 1 = 4 x 2 = 2 x 4 = 1 x 8 and any number of workers, also where the cut leaves a remainder."""
     examples = random_examples(22)
-    whole = make_plan(micro_batch_size=8, gradient_accumulation=1)
-    cut = make_plan(micro_batch_size=micro_batch_size, gradient_accumulation=gradient_accumulation)
-    expected, expected_losses, _ = run(model, examples, whole, 1)
+    expected, expected_losses, _ = run(model, examples, make_plan(micro_batch_size=8, rows_per_step=8), 1)
+    cut = make_plan(micro_batch_size=micro_batch_size, rows_per_step=8)
     gradients, losses, _ = run(model, examples, cut, num_workers)
     assert len(expected) == 2, "the second step is a short one, some workers have nothing to do in it"
     assert losses == pytest.approx(expected_losses, rel=1e-5)
     for ours, theirs in zip(gradients, expected, strict=True):
-        for a, b in zip(ours, theirs, strict=True):
-            assert (a - b).abs().max() <= 1e-5 * max(t.abs().max() for t in theirs)
+        assert_close(ours, theirs, 1e-5)
 
 
 def test_the_gradient_of_a_step_is_that_of_the_mean_loss_per_target(model, make_plan):
     examples = random_examples(6)
-    plan = make_plan(micro_batch_size=1, gradient_accumulation=16)
+    plan = make_plan(micro_batch_size=1, rows_per_step=16)
     gradients, losses, result = run(model, examples, plan, 1)
     mean = sum(loss_alone(model, e, "response") for e in examples) / sum(len(e.response) for e in examples)
     mean.backward()
@@ -170,60 +202,60 @@ def test_the_gradient_of_a_step_is_that_of_the_mean_loss_per_target(model, make_
     assert (result.steps, result.seconds > 0) == (1, True)
 
 
-def test_progress_is_reported_after_every_step(model, make_plan):
-    reports = []
+def test_hooks_are_called_after_every_step(model, make_plan):
+    seen, clock = [], iter([False, True, False, False, True, False])
     examples = random_examples(9)
-    plan = make_plan(epochs=2, micro_batch_size=2, gradient_accumulation=1)
-    result = train(
-        FakeEngine(model, 1),
-        examples,
-        plan,
-        rank=0,
-        num_workers=1,
-        pad_token_id=0,
-        report=lambda *figures: reports.append(figures),
+    hooks = Hooks(
+        after_step=lambda progress, due: seen.append((progress.steps, progress.losses[-1], due)),
+        is_due=lambda: next(clock),
     )
-    assert [(step, num_steps) for step, num_steps, _, _ in reports] == [
-        (step + 1, result.steps) for step in range(result.steps)
-    ]
-    assert [loss for _, _, loss, _ in reports] == result.losses
-    assert reports[-1][3] == result.tokens == 2 * sum(len(example) for example in examples)
+    result = train_on(FakeEngine(model, 1), examples, make_plan(epochs=2, rows_per_step=2), hooks=hooks)
+    assert [step for step, _, _ in seen] == list(range(1, result.steps + 1))
+    assert [loss for _, loss, _ in seen] == result.losses
+    assert [due for _, _, due in seen][:3] == [False, True, False]
+    assert result.tokens == 2 * sum(len(example) for example in examples)
+
+
+def test_steps_that_were_done_are_not_done_again(model, make_plan):
+    examples, plan = random_examples(30), make_plan(epochs=2, rows_per_step=2)
+    whole_engine, rest_engine = FakeEngine(model, 1), FakeEngine(model, 1)
+    whole = train_on(whole_engine, examples, plan)
+    done = Progress(steps=3, tokens=100, seconds=1.0, losses=whole.losses[:3])
+    rest = train_on(rest_engine, examples, plan, progress=done)
+    assert rest.losses == whole.losses
+    assert len(rest_engine.gradients) == whole.steps - 3
+    for ours, theirs in zip(rest_engine.gradients, whole_engine.gradients[3:], strict=True):
+        assert_close(ours, theirs, 0.0)
+
+
+def test_dropout_is_the_same_after_a_restart(tiny_model: str, make_plan):
+    plan = make_plan(lora_rank=4, lora_dropout=0.5, rows_per_step=2)
+    model = with_random_adapter(load_model(tiny_model, plan, dtype=torch.float32))
+    whole = train_on(FakeEngine(model, 1), random_examples(20), plan)
+    torch.rand(17)
+    rest = train_on(FakeEngine(model, 1), random_examples(20), plan, progress=Progress(steps=2, losses=[0.0, 0.0]))
+    assert rest.losses[2:] == whole.losses[2:]
+    other = make_plan(lora_rank=4, lora_dropout=0.0, rows_per_step=2)
+    assert train_on(FakeEngine(model, 1), random_examples(20), other).losses[0] != whole.losses[0]
 
 
 def test_a_loss_that_is_not_a_number_ends_the_stage(make_plan):
     weight = torch.nn.Parameter(torch.ones(()))
 
     class Broken(torch.nn.Module):
-        def forward(self, input_ids, **_):
-            return SimpleNamespace(logits=torch.full((*input_ids.shape, 320), float("nan")) * weight)
+        def forward(self, input_ids, logits_to_keep, **_):
+            return SimpleNamespace(logits=torch.full((1, len(logits_to_keep), 320), float("nan")) * weight)
 
-    reports = []
     with pytest.raises(StageError, match=r"step 1.*training\.learning_rate"):
-        train(
-            FakeEngine(Broken(), 2),
-            random_examples(4),
-            make_plan(),
-            rank=0,
-            num_workers=1,
-            pad_token_id=0,
-            report=lambda *figures: reports.append(figures),
-        )
-    assert reports == []
+        train_on(FakeEngine(Broken(), 2), random_examples(4), make_plan(), hooks=Hooks(after_step=pytest.fail))
 
 
 def test_learning_by_heart(tiny_model: str, make_plan):
     """The loss of a few examples falls towards zero when the steps are really taken."""
-    model = load_model(tiny_model, make_plan(), dtype=torch.float32)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-
-    class Learning(FakeEngine):
-        def step(self) -> None:
-            optimizer.step()
-            optimizer.zero_grad()
-
-    plan = make_plan(epochs=40, micro_batch_size=4, gradient_accumulation=1)
-    result = train(
-        Learning(model, 1), random_examples(4), plan, rank=0, num_workers=1, pad_token_id=0, report=lambda *_: None
-    )
+    plan = make_plan(epochs=40, micro_batch_size=4, rows_per_step=4, learning_rate=1e-2, schedule="constant")
+    model = load_model(tiny_model, plan, dtype=torch.float32)
+    optimizer, schedule = optimizer_and_schedule(model, plan, 40)
+    engine = PlainEngine(model, optimizer, schedule, num_micro_steps=1, max_grad_norm=1.0)
+    result = train_on(engine, random_examples(4), plan)
     assert result.losses[0] > 4
     assert result.losses[-1] < 0.2

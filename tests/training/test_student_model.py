@@ -1,20 +1,25 @@
 """Adapters and the export of a student, without a DeepSpeed engine: only its `module` is needed."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from siked_ray.training.model import LORA_TARGETS, export, load_model
+from siked_ray.training.export import export
+from siked_ray.training.model import LORA_TARGETS
+from siked_ray.training.model import load_model as load_model_and_loss
 
 TOKENS = torch.arange(2, 42)[None]
+SPANS = {"cu_seq_lens_q": torch.tensor([0, 40]), "max_length_q": 40}
 
 
-def exported(model, tokenizer_of: str, folder, *, lora: bool, rank: int = 0):
+def load_model(path, plan, *, dtype):
+    return load_model_and_loss(path, plan, dtype=dtype)[0]
+
+
+def exported(model, tokenizer_of: str, folder, *, rank: int = 0):
     tokenizer = AutoTokenizer.from_pretrained(tokenizer_of)
-    export(SimpleNamespace(module=model), tokenizer, str(folder), rank=rank, lora=lora)
+    export(model, tokenizer, str(folder), rank=rank)
 
 
 def randomise_adapter(model) -> None:
@@ -26,7 +31,7 @@ def randomise_adapter(model) -> None:
 
 def logits_of(model) -> torch.Tensor:
     with torch.no_grad():
-        return model.eval()(input_ids=TOKENS).logits.float()
+        return model.eval()(input_ids=TOKENS, **SPANS).logits.float()
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -39,7 +44,7 @@ def test_a_merged_adapter_gives_the_same_logits(tied: bool, make_model, make_pla
     unmerged = logits_of(model)
     assert (unmerged - base).abs().max() > 0.1
 
-    exported(model, start, tmp_path / "merged", lora=True)
+    exported(model, start, tmp_path / "merged")
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     assert merged.dtype == torch.float32
     assert not any("lora" in name for name, _ in merged.named_parameters())
@@ -53,7 +58,7 @@ def test_weights_are_stored_in_their_own_type(rank: int, make_model, make_plan, 
     model = load_model(start, make_plan(lora_rank=rank), dtype=torch.bfloat16)
     randomise_adapter(model)
     unmerged = logits_of(model)
-    exported(model, start, tmp_path / "merged", lora=rank > 0)
+    exported(model, start, tmp_path / "merged")
     with safe_open(tmp_path / "merged" / "model.safetensors", "pt") as weights:
         assert {weights.get_tensor(name).dtype for name in weights.keys()} == {torch.bfloat16}  # noqa: SIM118
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype=torch.bfloat16)
@@ -74,7 +79,7 @@ def test_full_fine_tuning_trains_and_exports_all_weights(tiny_model: str, make_p
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.1)
-    exported(model, tiny_model, tmp_path / "out", lora=False)
+    exported(model, tiny_model, tmp_path / "out")
     assert torch.equal(logits_of(AutoModelForCausalLM.from_pretrained(tmp_path / "out")), logits_of(model))
 
 
@@ -86,7 +91,7 @@ def test_gradient_checkpointing_changes_no_gradient(rank: int, tiny_model: str, 
         torch.manual_seed(2)
         model = load_model(tiny_model, plan, dtype=torch.float32)
         randomise_adapter(model)
-        model(input_ids=TOKENS, use_cache=False).logits.square().mean().backward()
+        model(input_ids=TOKENS, use_cache=False, **SPANS).logits.square().mean().backward()
         gradients.append([p.grad for p in model.parameters() if p.requires_grad])
     assert any(gradient.abs().max() > 0 for gradient in gradients[0])
     for plain, checkpointed in zip(*gradients, strict=True):
@@ -95,5 +100,5 @@ def test_gradient_checkpointing_changes_no_gradient(rank: int, tiny_model: str, 
 
 def test_other_ranks_write_nothing(tiny_model: str, make_plan, tmp_path):
     model = load_model(tiny_model, make_plan(), dtype=torch.float32)
-    exported(model, tiny_model, tmp_path / "out", lora=False, rank=1)
+    exported(model, tiny_model, tmp_path / "out", rank=1)
     assert not (tmp_path / "out").exists()

@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil
 import pytest
 
 from siked_ray.core.strategy import AnswerKind, Strategy
@@ -121,3 +122,22 @@ heavy = {"sympy", "math_verify", "pydantic_monty", "numpy"} & set(sys.modules)
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("program", "tier"),
+    [
+        ("x = 0\nfor i in range(20_000_000):\n    x += 1\nanswer = 7", "monty"),
+        ("import sympy\nx = 0\nfor i in range(30_000_000):\n    x += 1\nanswer = sympy.Integer(7)", "python"),
+    ],
+)
+def test_a_worker_that_is_killed_from_outside_changes_no_verdict(program: str, tier: str):
+    """The first process that runs the program is killed in the middle of it."""
+    with Verifier(DEFAULT_ANSWER_FORMATS, program_timeout_s=30.0) as verifier:
+        started = "answer = 1" if tier == "monty" else "import sympy\nanswer = sympy.Integer(1)"
+        verifier.judge("pot", started, "1")
+        (victim,) = [one for one in psutil.Process().children() if tier in one.name()]
+        threading.Timer(0.3, victim.kill).start()
+        judgement = verifier.judge("pot", program, "7")
+    assert not victim.is_running()
+    assert judgement.verdict is Verdict.CORRECT, judgement.reason

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -36,6 +37,10 @@ class SandboxError(Exception):
     """The task gave no reply: it crashed, or the sandbox cannot be built on this machine."""
 
 
+class SandboxGone(SandboxError):
+    """The server's own process is gone; its tasks run in children, so a program cannot have done that."""
+
+
 class SandboxTimeout(SandboxError):
     """The task missed its deadline and was killed."""
 
@@ -52,7 +57,15 @@ class SandboxPool:
         self._closed = threading.Event()
 
     def run(self, task: dict[str, Any], timeout_s: float) -> dict[str, Any]:
-        """The reply to a task. Raises SandboxTimeout or SandboxError; neither harms the next task."""
+        """The reply to a task. Raises SandboxTimeout or SandboxError; neither harms the next task.
+
+        A task whose server was killed from outside is given to a new one, once.
+        """
+        with suppress(SandboxGone):
+            return self._run_once(task, timeout_s)
+        return self._run_once(task, timeout_s)
+
+    def _run_once(self, task: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         server = self._slots.get()
         try:
             if self._closed.is_set():
@@ -114,7 +127,7 @@ class _Server:
             self._process.stdin.write(json.dumps(task).encode() + b"\n")
         except OSError as error:
             self.kill()
-            raise SandboxError(f"the sandbox is gone ({error})") from None
+            raise SandboxGone(f"the sandbox is gone ({error})") from None
         return self._reply(timeout_s)
 
     def _reply(self, timeout_s: float) -> dict[str, Any]:
@@ -137,8 +150,10 @@ class _Server:
             if remaining <= 0 or not poller.poll(remaining * 1000):
                 raise SandboxTimeout("the sandbox did not answer in time")
             chunk = os.read(fd, 65_536)
-            if not chunk or len(self._buffer) > _MAX_REPLY_BYTES:
-                raise SandboxError("the sandbox ended")
+            if not chunk:
+                raise SandboxGone("the sandbox ended")
+            if len(self._buffer) > _MAX_REPLY_BYTES:
+                raise SandboxError("the reply is too long")
             self._buffer += chunk
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line

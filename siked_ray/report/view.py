@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from siked_ray.report.html_numbers import finite
 from siked_ray.report.html_style import NEUTRAL, STRATEGY_COLOURS
+from siked_ray.report.numbers import finite, wilson_interval
 from siked_ray.report.svg import Series
 
 Summary = Mapping[str, Any]
@@ -50,6 +50,14 @@ class View:
     @property
     def evaluated(self) -> list[Mapping[str, Any]]:
         return [entry for entry in self.iterations if entry.get("evaluation")]
+
+    @property
+    def teacher_shares(self) -> Mapping[str, float]:
+        """P(strategy) over the teacher's kept rows, which iteration 0 learns from; empty before its mixture."""
+        by_strategy = lookup(self.entry(0), "mixture", "by_strategy") or {}
+        counts = {name: one["teacher_rows"] for name, one in by_strategy.items()}
+        total = sum(counts.values())
+        return {name: number / total for name, number in counts.items()} if total else {}
 
     @property
     def best(self) -> int | None:
@@ -107,6 +115,14 @@ def lookup(values: Any, *path: str) -> Any:
     for part in path:
         values = values.get(part) if isinstance(values, Mapping) else None
     return values
+
+
+def interval(metrics: Mapping[str, Any]) -> tuple[float, float]:
+    """The 95 % interval of the free accuracy: the stored bootstrap one, where that has a width, else Wilson's."""
+    stored = lookup(metrics, "intervals", "free")
+    if stored and stored[0] < stored[1]:
+        return stored[0], stored[1]
+    return wilson_interval(metrics["free"], metrics["num_problems"])
 
 
 def title_of(dataset: str) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from siked_ray.report.html_numbers import percent, percent_range, points, share, wilson_interval
-from siked_ray.report.html_view import NO_STRATEGY, View, lookup, number, title_of
+from siked_ray.report.numbers import percent, percent_range, points, probability, share
+from siked_ray.report.view import NO_STRATEGY, View, interval, lookup, number, title_of
 
 
 def reading(view: View) -> list[str]:
     """Sentences: where the run stands, what the best student can do, what happened on the way."""
-    sentences = [_standing(view)]
+    sentences = [_standing(view), *_origin(view)]
     if view.evaluated:
         sentences += [_best(view), *_tests(view), *_alpha(view), *_choice(view), *_ending(view)]
     return [*sentences, *_quarantine(view)]
@@ -58,20 +58,27 @@ def _tests(view: View) -> list[str]:
         sentence = f"On the {title_of(name)} it solves {percent(metrics['free'])} ({_interval(metrics)})"
         base = _metrics(view, 0, name)
         if base and view.best != 0:
-            sentence += f", iteration 0 {percent(base['free'])}: {points(metrics['free'] - base['free'])}"
+            sentence += (
+                f", iteration 0 {percent(base['free'])}: {points(metrics['free'] - base['free'])}{_test(metrics)}"
+            )
         sentences.append(f"{sentence}; some strategy solves {percent(metrics['oracle'])}.")
     return sentences
 
 
+def _test(metrics: Mapping[str, Any]) -> str:
+    """The paired test against iteration 0, where the evaluation has it."""
+    p_value = number(metrics, "paired", "iteration_0", "p_value")
+    return "" if p_value is None else f" (McNemar p {probability(p_value)})"
+
+
 def _within_interval(accuracy: float, metrics: Mapping[str, Any]) -> bool:
-    low, high = wilson_interval(metrics["free"], metrics["num_problems"])
+    low, high = interval(metrics)
     return low <= accuracy <= high
 
 
 def _interval(metrics: Mapping[str, Any]) -> str:
     num_problems = metrics["num_problems"]
-    interval = percent_range(wilson_interval(metrics["free"], num_problems))
-    return f"95% interval {interval} of {num_problems:,} problems"
+    return f"95% interval {percent_range(interval(metrics))} of {num_problems:,} problems"
 
 
 def _alpha(view: View) -> list[str]:
@@ -100,6 +107,15 @@ def _choice(view: View) -> list[str]:
 def _ending(view: View) -> list[str]:
     reasons = [entry["decision"]["reason"] for entry in view.iterations if lookup(entry, "decision", "stop")]
     return [f"The loop stopped because {reasons[-1]}."] if reasons else []
+
+
+def _origin(view: View) -> list[str]:
+    """Where a run that branched began."""
+    origin = view.summary.get("start_from")
+    if not origin:
+        return []
+    point = "its teacher's rollouts" if origin["iteration"] is None else f"iteration {origin['iteration']}"
+    return [f"It branched from {origin['from']} after {point}."]
 
 
 def _quarantine(view: View) -> list[str]:

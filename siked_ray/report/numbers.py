@@ -62,6 +62,11 @@ def points(difference: float) -> str:
     return "no difference" if value == 0 else f"{value:+.1f} points".replace("-", "−")
 
 
+def probability(p: float) -> str:
+    """A p-value: 0.034, or < 0.001."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def rate(amount: float | None, seconds: float | None) -> float | None:
     """Amount per second; None where one of them is unknown or no time has passed."""
     return amount / seconds if amount is not None and seconds else None

@@ -1,0 +1,253 @@
+"""Sampling side by side with its alternatives: medians of repetitions taken in turns, in one run of this script.
+
+    python benchmarks/generation.py STUDENT [--problems N] [--repetitions N]
+
+STUDENT is a student of the demo (RUN/students/iteration_NN). Both sides use one engine of the same settings.
+
+1. `keep: all` through Ray, verified and written, against bare `vllm.LLM.generate` of the same prompts and seeds.
+2. First-correct sampling against all K samples: the kept rows have to be the same; generated tokens side by side.
+3. First-correct sampling against the published scripts' way, batches of four prompts in ten copies each: accepted
+   rationales per second.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from siked_ray.config import Config, load_config
+from siked_ray.core.verdict import Verdict
+from siked_ray.data.problems import load_problems
+from siked_ray.data.schemas import table
+from siked_ray.data.storage import Storage
+from siked_ray.driver.demand import STUDENT
+from siked_ray.driver.inputs import problem_row
+from siked_ray.driver.placement import engine_spec, pool_size, prompt_templates, sampling_plan
+from siked_ray.generation.batch import BatchSampler
+from siked_ray.generation.dispatch import Dispatch, rows_per_call
+from siked_ray.generation.durable import compact
+from siked_ray.generation.pool import EnginePool
+from siked_ray.generation.requests import missing_requests, request_batches
+from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
+from siked_ray.generation.vllm_engine import engine_arguments
+from siked_ray.verification import Verifier
+
+_CONTEXT = 256
+_TABLE = "problems/train.parquet"
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("student")
+    arguments.add_argument("--problems", type=int, default=128)
+    arguments.add_argument("--repetitions", type=int, default=3)
+    options = arguments.parse_args()
+    config = load_config("jobs/demo.yaml", ["engine.num_engines=1", "generation.num_samples=10"])
+    with tempfile.TemporaryDirectory() as folder:
+        results = Benchmark(config, options.student, options.problems, options.repetitions, Path(folder)).run()
+    print(json.dumps(results, indent=2))
+
+
+class Benchmark:
+    """One warm engine in a generator actor, one bare engine in this process."""
+
+    def __init__(self, config: Config, student: str, num_problems: int, repetitions: int, folder: Path) -> None:
+        self.config, self.student, self.repetitions, self.folder = config, student, repetitions, folder
+        self.problems = list(load_problems("world:train", limit=num_problems))
+        self.spec = engine_spec(config, STUDENT, _CONTEXT)
+        self.num_runs = 0
+
+    def run(self) -> dict[str, Any]:
+        import ray
+
+        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        self.bare = self._bare_engine()
+        self.pool = EnginePool(
+            self.student, self.spec, pool_size(self.config, STUDENT), name="student", log_dir=str(self.folder)
+        )
+        self.pool.wait_ready()
+        self.verifier = Verifier(self.config.strategy_records())
+        self._ours(keep=1)  # both warm
+        self._generate(self._requests()[:64])
+        results = {"keep all": self._keep_all(), "first correct": self._first_correct(), "reference": self._reference()}
+        self.pool.close()
+        return results
+
+    def _keep_all(self) -> dict[str, Any]:
+        rates = in_turns(self.repetitions, ours=lambda: self._ours(keep=None), bare=self._bare_keep_all)
+        return rates | {"ratio": ratio(rates["ours"], rates["bare"])}
+
+    def _first_correct(self) -> dict[str, Any]:
+        figures = {}
+        for name, keep in (("all", None), ("first", 1)):
+            started = time.perf_counter()
+            self._ours(keep=keep)
+            seconds = time.perf_counter() - started
+            rollouts = self.storage.read_parquet(self.files).to_pylist()
+            figures[name] = {
+                "kept": first_correct(rollouts),
+                "tokens": sum(one["num_tokens"] for one in rollouts),
+                "seconds": round(seconds, 1),
+            }
+        everything, first = figures["all"], figures["first"]
+        rows = len(self.problems) * len(self.config.strategies)
+        return {
+            "rows": rows,
+            "solved": len(everything["kept"]) / rows,
+            "same kept rows": first.pop("kept") == everything.pop("kept"),
+            "all": everything,
+            "first": first,
+            "token ratio": first["tokens"] / everything["tokens"],
+        }
+
+    def _reference(self) -> dict[str, Any]:
+        rates = in_turns(self.repetitions, ours=self._ours_accepted, reference=self._reference_accepted)
+        return rates | {"ratio": ratio(rates["ours"], rates["reference"])}
+
+    # Each of these returns a rate: tokens per second, or accepted rationales per second.
+
+    def _ours(self, keep: int | None) -> float:
+        rollouts, seconds = self._sample(keep)
+        return sum(one["num_tokens"] for one in rollouts) / seconds
+
+    def _ours_accepted(self) -> float:
+        rollouts, seconds = self._sample(1)
+        return len(first_correct(rollouts)) / seconds
+
+    def _bare_keep_all(self) -> float:
+        started = time.perf_counter()
+        outputs = self._generate(self._requests())
+        return sum(len(one.outputs[0].token_ids) for one in outputs) / (time.perf_counter() - started)
+
+    def _reference_accepted(self) -> float:
+        """Four prompts at a time, each ten times, all to the end; a quarter of the rows is enough to know the rate."""
+        requests = self._requests()
+        num_samples = self.config.generation.num_samples
+        requests = requests[: len(requests) // 4 // num_samples * num_samples]
+        accepted: set[tuple[str, str]] = set()
+        started = time.perf_counter()
+        for first in range(0, len(requests), 4 * num_samples):
+            batch = requests[first : first + 4 * num_samples]
+            for request, output in zip(batch, self._generate(batch), strict=True):
+                judgement = self.verifier.judge(request["strategy"], output.outputs[0].text, request["answer"])
+                if judgement.verdict is Verdict.CORRECT and output.outputs[0].finish_reason != "length":
+                    accepted.add((request["problem_id"], request["strategy"]))
+        return len(accepted) / (time.perf_counter() - started)
+
+    def _sample(self, keep: int | None) -> tuple[list[dict[str, Any]], float]:
+        """One stage in a folder of its own; the seconds are those of sampling, verifying and writing."""
+        self.num_runs += 1
+        self.storage = Storage(str(self.folder / str(self.num_runs)))
+        self.storage.write_parquet(_TABLE, table("problems", [problem_row(one, "train") for one in self.problems]))
+        sink = RowSink(storage=self.storage, folder="rollouts", stage="rollouts")
+        blocks, num_rows = missing_requests(self.storage, [_TABLE], self.config.strategies, set())
+        task = self._task(replace(sampling_plan(self.config), keep=keep))
+        started = time.perf_counter()
+        Dispatch(
+            self.pool, task, sink, request_batches(self.storage, blocks, rows_per_call(num_rows, 1)), num_rows
+        ).run()
+        seconds = time.perf_counter() - started
+        self.files = compact(sink)
+        return self.storage.read_parquet(self.files).to_pylist(), seconds
+
+    def _task(self, plan: SamplingPlan) -> GenerationTask:
+        return GenerationTask(
+            role=Role.STUDENT,
+            iteration=1,
+            model="student",
+            weights=self.student,
+            run_seed=self.config.seed,
+            strategies=self.config.strategy_records(),
+            templates=prompt_templates(self.config),
+            plan=plan,
+            program_timeout_s=1.0,
+        )
+
+    def _bare_engine(self) -> Any:
+        os.environ.update(self.spec.environment)
+        from vllm import LLM
+
+        options = self.spec.open_engine.keywords["options"]  # type: ignore[attr-defined]
+        return LLM(**engine_arguments(self.student, options))
+
+    def _requests(self) -> list[dict[str, Any]]:
+        """The prompts and seeds of all samples, as our own sampler makes them."""
+        recorder = Recorder(self.bare.get_tokenizer())
+        plan = replace(sampling_plan(self.config), keep=None)
+        sampler = BatchSampler(self._task(plan), recorder, None, None)  # type: ignore[arg-type]
+        for problem in self.problems:
+            for strategy in self.config.strategies:
+                row = problem_row(problem, "train") | {"strategy": strategy}
+                recorder.row = row
+                live = sampler._prepare(row)
+                sampler._draw(live, None)  # type: ignore[arg-type]
+        return recorder.requests
+
+    def _generate(self, requests: list[dict[str, Any]]) -> list[Any]:
+        from vllm import SamplingParams
+
+        parameters = [
+            SamplingParams(
+                temperature=one["temperature"],
+                top_p=one["top_p"],
+                seed=one["seed"],
+                max_tokens=one["max_new_tokens"],
+                stop_token_ids=[self.bare.get_tokenizer().eos_token_id],
+            )
+            for one in requests
+        ]
+        prompts = [{"prompt_token_ids": one["token_ids"]} for one in requests]
+        return self.bare.generate(prompts, parameters, use_tqdm=False)
+
+
+class Recorder:
+    """Stands where an engine stands and writes down what it is asked for."""
+
+    name, max_model_len, busy_s = "", None, 0.0
+
+    def __init__(self, tokenizer: Any) -> None:
+        from siked_ray.generation.vllm_engine import VllmEngine
+
+        self.tokenizer = tokenizer
+        self.requests: list[dict[str, Any]] = []
+        self.row: dict[str, Any] = {}
+        self.encode = VllmEngine.encode.__get__(self)
+
+    def submit(self, prompt: Any, **parameters: Any) -> "Recorder":
+        self.requests.append(self.row | {"token_ids": prompt.token_ids} | parameters)
+        return self
+
+    def add_done_callback(self, _: Any) -> None: ...
+
+
+def first_correct(rollouts: list[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    """What the method keeps: per (problem, strategy) the correct sample of the lowest index."""
+    ordered = sorted(rollouts, key=lambda one: one["sample_index"], reverse=True)
+    return {
+        (one["problem_id"], one["strategy"]): one["request_id"] for one in ordered if one["verdict"] == Verdict.CORRECT
+    }
+
+
+def in_turns(repetitions: int, **measures: Callable[[], float]) -> dict[str, Any]:
+    """Each measure in turn, repeated: all values of each."""
+    values: dict[str, Any] = {name: [] for name in measures}
+    for _ in range(repetitions):
+        for name, measure in measures.items():
+            values[name].append(round(measure(), 2))
+    return values
+
+
+def ratio(ours: list[float], theirs: list[float]) -> dict[str, float]:
+    """Median, least and greatest of the pairs' ratios."""
+    pairs = [a / b for a, b in zip(ours, theirs, strict=True)]
+    return {"median": round(statistics.median(pairs), 3), "min": round(min(pairs), 3), "max": round(max(pairs), 3)}
+
+
+if __name__ == "__main__":
+    main()

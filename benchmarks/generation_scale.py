@@ -1,0 +1,185 @@
+"""A million request rows through the real pipeline with fake engines: the driver's memory, and what it can feed.
+
+    python benchmarks/generation_scale.py [--rows 1000000] [--engines 2]
+
+The engines are fake: they answer at once, half of the samples right. All else is the product's: problem tables, Ray
+Data, the dispatch loop, generator actors, verification, parts, compaction. The driver's processor time per row says
+how many rows per second one driver can hand out; wall time here is the time of the generator actors, which share the
+cores of this machine and in a cluster would each have their own.
+"""
+
+import argparse
+import hashlib
+import json
+import resource
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from siked_ray.core.problem import Problem
+from siked_ray.core.prompts import PromptTemplates
+from siked_ray.core.strategy import AnswerKind, Strategy
+from siked_ray.data.schemas import table
+from siked_ray.data.storage import Storage
+from siked_ray.driver.inputs import problem_row
+from siked_ray.generation.dispatch import Dispatch, rows_per_call
+from siked_ray.generation.durable import compact, finished_rows
+from siked_ray.generation.engine import EncodedPrompt, Sample
+from siked_ray.generation.pool import EnginePool, EngineSpec, PoolSize
+from siked_ray.generation.requests import missing_requests, request_batches
+from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
+
+#: What one real engine does: a 7B model on an H100 at 10,000 tokens/s, completions of 150 tokens, 2 samples a row.
+_ROWS_PER_ENGINE_S = 10_000 / (150 * 2)
+_NUM_ENGINES_TO_FEED = 64
+_STRATEGIES = tuple(Strategy(name=name, kind=AnswerKind.TEXT, instruction="") for name in ("cot", "l2m", "pot"))
+_TABLE = "problems/train.parquet"
+
+
+class InstantEngine:
+    """Answers at once; the seed decides whether rightly."""
+
+    name = "fake"
+    max_model_len = None
+    busy_s = 0.0
+
+    def __init__(self, model: str) -> None: ...
+
+    def encode(self, prompt: str, forced: str) -> EncodedPrompt:
+        return EncodedPrompt(text=prompt + forced, token_ids=None)
+
+    def submit(self, prompt: EncodedPrompt, *, seed: int, stop: Sequence[str] = (), **_: Any) -> Future[Sample]:
+        future: Future[Sample] = Future()
+        text = f" Five and two are seven.\nThe answer is {7 if seed % 2 else 8}."
+        future.set_result(Sample(text=text, num_prompt_tokens=80, num_tokens=150, finished=True))
+        return future
+
+    def load_weights(self, model: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--rows", type=int, default=1_000_000)
+    arguments.add_argument("--engines", type=int, default=2)
+    options = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print(json.dumps(measure(options.rows, options.engines, Path(folder)), indent=2))
+
+
+def measure(num_rows: int, num_engines: int, folder: Path) -> dict[str, Any]:
+    import ray
+
+    ray.init(address="local", num_cpus=num_engines, include_dashboard=False, log_to_driver=False)
+    storage = Storage(str(folder / "run"))
+    write_problems(storage, num_rows // len(_STRATEGIES))
+    sink = RowSink(storage=storage, folder="rollouts", stage="rollouts")
+    memory = MemoryWatch()
+
+    started, cpu_before = time.perf_counter(), time.process_time()
+    blocks, total = missing_requests(storage, [_TABLE], [s.name for s in _STRATEGIES], finished_rows(sink))
+    planned = time.perf_counter() - started
+    pool = EnginePool(
+        "fake",
+        EngineSpec(open_engine=InstantEngine, environment={}, rows_in_flight=256),
+        PoolSize(
+            min_engines=num_engines,
+            max_engines=num_engines,
+            cpus_per_engine=1.0,
+            gpus_per_engine=0.0,
+            resources={},
+            start_timeout_s=120.0,
+        ),
+        name="fake",
+        log_dir=str(folder),
+    )
+    pool.wait_ready()
+    sampling = time.perf_counter()
+    Dispatch(pool, task(), sink, request_batches(storage, blocks, rows_per_call(total, num_engines)), total).run()
+    sampled = time.perf_counter() - sampling
+    driver_cpu = time.process_time() - cpu_before
+    num_parts = len(storage.files("rollouts/pending"))
+    pool.close()
+    compacting = time.perf_counter()
+    files = compact(sink)
+    compacted = time.perf_counter() - compacting
+    memory.stop()
+    rows_per_driver_s = total / driver_cpu
+    return {
+        "rows": total,
+        "durable rows": len(finished_rows(sink)),
+        "files after compaction": len(files),
+        "parts before": num_parts,
+        "seconds": {"planning": round(planned, 1), "sampling": round(sampled, 1), "compaction": round(compacted, 1)},
+        "rows per second here": round(total / sampled),
+        "driver": {
+            "peak memory MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "memory MiB by quarter of the time": memory.quarters(),
+            "processor ms per row": round(1000 * driver_cpu / total, 4),
+            "rows per second of one core": round(rows_per_driver_s),
+            f"rows per second that {_NUM_ENGINES_TO_FEED} engines want": round(
+                _ROWS_PER_ENGINE_S * _NUM_ENGINES_TO_FEED
+            ),
+            "engines that one driver can feed": round(rows_per_driver_s / _ROWS_PER_ENGINE_S),
+        },
+    }
+
+
+def write_problems(storage: Storage, num_problems: int) -> None:
+    """Questions of a usual length, no two alike."""
+    filler = "A farmer has some sheep and sells a few of them every day until the market closes in the evening. " * 2
+    rows = []
+    for index in range(num_problems):
+        key = hashlib.sha256(str(index).encode()).hexdigest()[:16]
+        problem = Problem(problem_id=key, dataset="fake", question=f"{filler} ({index})", answer="7")
+        rows.append(problem_row(problem, "train"))
+    storage.write_parquet(_TABLE, table("problems", rows))
+
+
+def task() -> GenerationTask:
+    return GenerationTask(
+        role=Role.STUDENT,
+        iteration=1,
+        model="fake",
+        weights="fake",
+        run_seed=1,
+        strategies=_STRATEGIES,
+        templates=PromptTemplates(teacher="", demonstration="", student="{question}\n", stop=()),
+        plan=SamplingPlan(num_samples=2, ramp=(1, 1), keep=1, temperature=0.7, top_p=1.0, max_new_tokens=256),
+        program_timeout_s=1.0,
+    )
+
+
+class MemoryWatch:
+    """This process's memory, every second."""
+
+    def __init__(self) -> None:
+        self._values: list[int] = []
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def quarters(self) -> list[int]:
+        """The greatest value in each quarter of the time, in MiB."""
+        size = max(1, -(-len(self._values) // 4))
+        return [max(self._values[i : i + size]) // 2**20 for i in range(0, len(self._values), size)]
+
+    def _watch(self) -> None:
+        process = psutil.Process()
+        while not self._stopped.wait(1.0):
+            self._values.append(process.memory_info().rss)
+
+
+if __name__ == "__main__":
+    main()

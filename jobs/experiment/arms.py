@@ -1,0 +1,85 @@
+"""The arms of the experiment: which run each one starts from, and what it changes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Student sizes by name. `large` is the wider and deeper one.
+SIZES = {"small": "world:student", "large": "world:large-student"}
+SEEDS = (1, 2, 3, 4, 5, 6)
+NUM_ITERATIONS = 2
+#: What the run that samples the teacher changes.
+TEACHER = ("seed=0", "generation.num_samples=6")
+
+SINGLE = ("single_cot", "single_l2m", "single_pot")
+SIKED = ("adaptive", "all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """`start` is the arm of the same size and seed that it goes on from, after iteration 0; None is the teacher's
+    rollouts, which all arms share. With `matched_to`, it is given as many epochs as its optimizer steps need to be at
+    least those of that arm in all iterations."""
+
+    name: str
+    means: str
+    overrides: tuple[str, ...]
+    start: str | None = None
+    matched_to: str | None = None
+
+
+def _iterated(name: str, policy: str, means: str) -> Arm:
+    overrides = (f"mixture.policy={policy}", f"iterations.max={NUM_ITERATIONS}")
+    return Arm(name=name, means=means, overrides=overrides, start="combined")
+
+
+#: In the order in which they are run.
+ARMS = (
+    Arm(name="combined", means="the teacher's rows of all strategies: iteration 0 of SIKeD", overrides=()),
+    _iterated("adaptive", "adaptive", "SIKeD: own rows, the teacher's where it has none"),
+    _iterated("all", "all", "SIKeD: own rows and the teacher's"),
+    Arm(
+        name="matched",
+        means="combined, trained at once for as many optimizer steps as adaptive in all its iterations",
+        overrides=(),
+        matched_to="adaptive",
+    ),
+    *(
+        Arm(name=name, means="the teacher's rows of this strategy alone", overrides=(f"strategies=[{name[7:]}]",))
+        for name in SINGLE
+    ),
+    _iterated("self_only", "self_only", "own rows alone after iteration 0"),
+    _iterated("continued", "teacher_only", "combined, then two more trainings on the same teacher's rows"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One run: an arm of one size and seed."""
+
+    size: str
+    seed: int
+    arm: Arm
+
+    @property
+    def name(self) -> str:
+        return f"{self.size}-{self.seed}-{self.arm.name}"
+
+    def beside(self, arm: str) -> "Task":
+        """The task of another arm with the same size and seed."""
+        return Task(size=self.size, seed=self.seed, arm=next(one for one in ARMS if one.name == arm))
+
+    def needs(self) -> list[str]:
+        """Arms of the same size and seed that have to be finished before."""
+        return [name for name in (self.arm.start, self.arm.matched_to) if name]
+
+    def overrides(self, root: Path, teacher: Path, epochs: int | None) -> list[str]:
+        """What makes the base settings this task's."""
+        origin = f"{root / self.beside(self.arm.start).name}:0" if self.arm.start else f"{teacher}:teacher"
+        return [
+            f"run_dir={root / self.name}",
+            f"seed={self.seed}",
+            f"student.model={SIZES[self.size]}",
+            f"start_from={origin}",
+            *self.arm.overrides,
+            *([f"training.epochs={epochs}"] if epochs else []),
+        ]

@@ -1,0 +1,127 @@
+"""docs/experiment.md: tables with means and intervals over seeds, and paired tests, out of finished runs."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from arms import ARMS, NUM_ITERATIONS, SIKED, SINGLE, Task
+
+from siked_ray.evaluation.seeds import Comparison, compare_over_seeds, mean_and_half_width
+
+#: Free accuracy on the test set, by arm and seed.
+Accuracies = Mapping[str, Mapping[int, float]]
+
+_HEAD = """\
+<!-- Written by jobs/experiment/run_experiment.py; `make experiment` runs what is missing and writes it again. -->
+# Does SIKeD help? The experiment on the demo's world
+
+One teacher, its rollouts shared by all arms; one base student per size; seeds differ in the order of training and in
+the student's sampling. {base} Free accuracy on {num_problems} test problems, greedy, of the iteration that the held-out
+split chose, unless a column says otherwise. Intervals are 95 % over the seeds (Student's t). The world is procedural
+and the models are tiny: this says whether the method does what it claims *here*, not how large the gain is elsewhere.
+"""
+
+
+def write_page(path: Path, root: Path, tasks: Sequence[Task]) -> None:
+    """Write the page from finished runs."""
+    summaries = {task: json.loads((root / task.name / "summary.json").read_text()) for task in tasks}
+    sizes = list(dict.fromkeys(task.size for task in tasks))
+    lines = [_head(summaries)] if summaries else ["No arm is finished yet."]
+    for size in sizes:
+        lines += _size(size, {task: summary for task, summary in summaries.items() if task.size == size})
+    lines += _arms()
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _head(summaries: Mapping[Task, Any]) -> str:
+    metrics = _test(next(iter(summaries.values()))["iterations"][0])
+    versions = next(iter(summaries.values()))["versions"]
+    made = ", ".join(f"{name} {versions[name]}" for name in ("ray", "vllm", "torch", "deepspeed"))
+    return _HEAD.format(num_problems=metrics["num_problems"], base=f"Made with {made}.")
+
+
+def _size(size: str, summaries: Mapping[Task, Any]) -> Iterator[str]:
+    accuracies: dict[str, dict[int, float]] = {}
+    for task, summary in summaries.items():
+        accuracies.setdefault(task.arm.name, {})[task.seed] = _best(summary)["free"]
+    yield f"\n## {size}\n"
+    yield "| arm | seeds | free | last iteration | oracle | majority | chooses | optimizer steps | α at the end |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for arm in ARMS:
+        runs = [summary for task, summary in summaries.items() if task.arm == arm]
+        if runs:
+            yield _row(arm.name, runs)
+    yield from _tests(accuracies)
+
+
+def _row(name: str, runs: Sequence[Any]) -> str:
+    bests = [_best(run) for run in runs]
+    lasts = [_test(run["iterations"][-1])["free"] for run in runs]
+    strategies = list(bests[0]["strategy_histogram"])
+    histogram = {s: sum(best["strategy_histogram"][s] for best in bests) / len(bests) for s in strategies}
+    steps = [sum(entry["training"]["steps"] for entry in run["iterations"]) for run in runs]
+    alphas = [run["iterations"][-1]["mixture"]["alpha"] for run in runs]
+    return (
+        f"| {name} | {len(runs)} | {_mean([best['free'] for best in bests])} | {_mean(lasts)} "
+        f"| {_mean([best['oracle'] for best in bests])} | {_mean([best['majority'] for best in bests])} "
+        f"| {' '.join(f'{s} {share:.0%}' for s, share in histogram.items() if share >= 0.005)} "
+        f"| {sum(steps) / len(steps):,.0f} | {sum(alphas) / len(alphas):.2f} |"
+    )
+
+
+def _mean(values: Sequence[float]) -> str:
+    if len(values) < 2:
+        return f"{values[0]:.1%}"
+    mean, half = mean_and_half_width(values)
+    return f"{mean * 100:.1f} ± {half * 100:.1f} %"
+
+
+def _tests(accuracies: Accuracies) -> Iterator[str]:
+    single = _best_single(accuracies)
+    baselines = [name for name in (single, "combined", "matched", "continued", "self_only") if name in accuracies]
+    rows = [
+        (siked, baseline, compared)
+        for siked in SIKED
+        for baseline in baselines
+        if (compared := _paired(accuracies, siked, baseline))
+    ]
+    if not rows:
+        return
+    yield "\nPaired over seeds, in points of free accuracy on the test set:\n"
+    yield "| | against | seeds | difference | 95 % interval | p (paired t) | p (sign flips) |"
+    yield "|---|---|---|---|---|---|---|"
+    for siked, baseline, compared in rows:
+        low, high = compared.interval
+        note = " (the best single strategy)" if baseline == single else ""
+        yield (
+            f"| {siked} | {baseline}{note} | {compared.num_seeds} | {compared.mean * 100:+.1f} "
+            f"| {low * 100:+.1f} to {high * 100:+.1f} | {compared.p_t:.4f} | {compared.p_flip:.4f} |"
+        )
+
+
+def _best_single(accuracies: Accuracies) -> str | None:
+    """The single-strategy arm with the highest mean on the test set itself, which favours the baseline."""
+    means = {name: sum(accuracies[name].values()) / len(accuracies[name]) for name in SINGLE if name in accuracies}
+    return max(means, key=lambda name: means[name], default=None)
+
+
+def _paired(accuracies: Accuracies, one: str, other: str) -> Comparison | None:
+    first, second = accuracies.get(one, {}), accuracies.get(other, {})
+    seeds = sorted(first.keys() & second.keys())
+    return compare_over_seeds([first[seed] - second[seed] for seed in seeds]) if len(seeds) > 1 else None
+
+
+def _best(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    best = summary["best_iteration"]
+    return _test(next(entry for entry in summary["iterations"] if entry["iteration"] == best))
+
+
+def _test(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return next(metrics for name, metrics in entry["evaluation"].items() if name != "validation")
+
+
+def _arms() -> Iterator[str]:
+    yield "\n## Arms\n"
+    yield f"Iterated arms have {NUM_ITERATIONS} self-guided iterations after iteration 0, which is `combined`'s.\n"
+    yield from (f"* `{arm.name}`: {arm.means}." for arm in ARMS)

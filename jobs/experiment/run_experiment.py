@@ -1,0 +1,129 @@
+"""Does SIKeD help? Its arms and baselines on the demo's world, over seeds and two sizes of student.
+
+    python jobs/experiment/run_experiment.py            # runs what is missing, then writes docs/experiment.md
+    python jobs/experiment/run_experiment.py --report   # only writes the page, from the arms that are finished
+
+Each arm is a `siked run` of its own, two at a time; the same command goes on where an interrupted one stood. All arms
+share the teacher's rollouts, and the iterated ones their iteration 0 (`start_from`), so that one seed's are paired.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from arms import ARMS, SEEDS, SIZES, TEACHER, Task
+from page import write_page
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+
+
+class Experiment:
+    """Runs below `root`. `overrides` change the base settings of all arms alike."""
+
+    def __init__(self, root: Path, overrides: Sequence[str], num_parallel: int) -> None:
+        self._root = root.resolve()
+        self._overrides = list(overrides)
+        self._num_parallel = num_parallel
+        self._teacher = self._root / "teacher"
+
+    def run(self, tasks: Sequence[Task]) -> list[str]:
+        """Run what is not finished; returns the names of the tasks that failed or could not be run."""
+        self._root.mkdir(parents=True, exist_ok=True)
+        if not self._run_one(self._teacher.name, [*TEACHER, f"run_dir={self._teacher}"]):
+            return ["teacher"]
+        failed: list[str] = []
+        for size in SIZES:  # the first run of a size makes its base student, so it is not run beside another one
+            first = [task for task in tasks if task.size == size][:1]
+            failed += self._in_parallel(first) + self._in_parallel(
+                [t for t in tasks if t.size == size and t not in first]
+            )
+        return failed
+
+    def _in_parallel(self, tasks: Iterable[Task]) -> list[str]:
+        waiting, failed = list(tasks), []
+        running: dict[Future[bool], Task] = {}
+        with ThreadPoolExecutor(self._num_parallel) as executor:
+            while waiting or running:
+                ready = [task for task in waiting if self._is_ready(task)]
+                for task in ready[: self._num_parallel - len(running)]:
+                    waiting.remove(task)
+                    running[executor.submit(self._run_task, task)] = task
+                if not running:
+                    return failed + [task.name for task in waiting]
+                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                failed += [running[future].name for future in done if not future.result()]
+                for future in done:
+                    running.pop(future)
+        return failed
+
+    def _is_ready(self, task: Task) -> bool:
+        return all(is_finished(self._root / task.beside(arm).name) for arm in task.needs())
+
+    def _run_task(self, task: Task) -> bool:
+        epochs = None
+        if task.arm.matched_to:
+            epochs = matched_epochs(self._root / task.beside(task.arm.matched_to).name)
+        return self._run_one(task.name, task.overrides(self._root, self._teacher, epochs))
+
+    def _run_one(self, name: str, overrides: Sequence[str]) -> bool:
+        if is_finished(self._root / name):
+            return True
+        print(f"{time.strftime('%H:%M:%S')} {name} starts", flush=True)
+        started = time.monotonic()
+        command = [sys.executable, "-m", "siked_ray", "run", str(HERE / "base.yaml"), *self._overrides, *overrides]
+        with open(self._root / f"{name}.log", "a", encoding="utf-8") as log:
+            code = subprocess.run(command, stdout=log, stderr=log, cwd=PROJECT, check=False).returncode
+        words = "is finished" if code == 0 else f"failed ({self._root / name}.log)"
+        print(f"{time.strftime('%H:%M:%S')} {name} {words} after {time.monotonic() - started:.0f} s", flush=True)
+        return code == 0
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a run has come to its end."""
+    summary = run / "summary.json"
+    return summary.exists() and json.loads(summary.read_text())["status"] == "finished"
+
+
+def matched_epochs(run: Path) -> int:
+    """Epochs over the teacher's rows that take at least as many optimizer steps as all iterations of a run."""
+    config = (run / "config.yaml").read_text()
+    epochs = int(next(line.split(":")[1] for line in config.splitlines() if line.startswith("  epochs:")))
+    steps = [entry["training"]["steps"] for entry in json.loads((run / "summary.json").read_text())["iterations"]]
+    return math.ceil(epochs * sum(steps) / steps[0])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, default=PROJECT / "runs" / "experiment")
+    parser.add_argument("--page", type=Path, default=PROJECT / "docs" / "experiment.md")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--arms", nargs="+", default=[arm.name for arm in ARMS], choices=[arm.name for arm in ARMS])
+    parser.add_argument("--parallel", type=int, default=2, metavar="N", help="runs side by side (default: 2)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change all arms' settings")
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    options = parser.parse_args()
+    tasks = [
+        Task(size=size, seed=seed, arm=arm)
+        for size in options.sizes
+        for seed in options.seeds
+        for arm in ARMS
+        if arm.name in options.arms
+    ]
+    failed = [] if options.report else Experiment(options.root, options.set, options.parallel).run(tasks)
+    write_page(options.page, options.root, [task for task in tasks if is_finished(options.root / task.name)])
+    print(f"{options.page} is written." + (f" Not finished: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

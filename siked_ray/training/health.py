@@ -1,0 +1,31 @@
+"""Early warnings that a training stage is not going well, from its losses alone."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+#: Steps whose losses are averaged; a warning needs three times as many.
+_WINDOW = 20
+_DIVERGED = 1.5
+_MOVED = 0.01
+
+
+def warning(losses: Sequence[float], num_steps: int) -> str | None:
+    """A sentence on a loss (nats per target) that rises far above its best, or does not fall; None when all is well.
+
+    A loss that does not fall is said after a quarter of the steps, when there is time left to do something.
+    """
+    if len(losses) < 3 * _WINDOW:
+        return None
+    means = [fmean(losses[end - _WINDOW : end]) for end in range(_WINDOW, len(losses) + 1, _WINDOW)]
+    first, best, last = means[0], min(means), fmean(losses[-_WINDOW:])
+    if last > _DIVERGED * best and last > first:
+        return (
+            f"The loss rose to {last:.3f}, above its start ({first:.3f}) and {last / best:.1f} times its best: "
+            "training diverges; lower training.learning_rate."
+        )
+    if len(losses) >= num_steps / 4 and best > (1 - _MOVED) * first:
+        return (
+            f"The loss has not moved in {len(losses)} steps ({first:.3f}, now {last:.3f}): raise "
+            "training.learning_rate, or check that the mixture's responses can be learned."
+        )
+    return None

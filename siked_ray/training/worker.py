@@ -1,0 +1,220 @@
+"""What every training worker runs; Ray Train has placed it and set up the process group."""
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from siked_ray.data.encoding import load_tokenizer
+from siked_ray.data.model_folder import local_model
+from siked_ray.data.storage import Storage
+from siked_ray.errors import StageError
+from siked_ray.logs import redirect_output
+from siked_ray.training.checkpoint import Checkpoints, load, needs_resharding, read_facts, reshard
+from siked_ray.training.export import export
+from siked_ray.training.health import warning
+from siked_ray.training.loggers import StepLogger, open_loggers
+from siked_ray.training.plan import Schedule, TrainingPlan, plan_steps
+from siked_ray.training.selection import Selection, held_out_loss
+from siked_ray.training.steps import Hooks, Progress, Worker, train
+from siked_ray.training.tokens import TokenChunks, Tokenised, open_rows, tokenise
+
+_BOARD_INTERVAL_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """A training stage as its workers get it. `rows`, `output` and `work` (chunks and checkpoints) are relative to the
+    storage, `start` is a model directory or Hub name."""
+
+    rows: tuple[str, ...]
+    start: str
+    output: str
+    work: str
+    plan: TrainingPlan
+    storage: Storage
+    board: Any
+    title: str
+    log_prefix: str
+    use_gpu: bool
+    checkpoint_interval_s: float
+    loggers: tuple[str, ...]
+
+
+def run_worker(job: Job) -> dict[str, Any]:
+    """Train and export; the counters of the stage. Called by Ray Train on every worker."""
+    import ray.train
+    import torch
+    import torch.distributed as dist
+
+    started = time.monotonic()
+    context = ray.train.get_context()
+    rank, num_workers = context.get_world_rank(), context.get_world_size()
+    redirect_output(Path(f"{job.log_prefix}_{rank:02d}.log"))
+    job = replace(job, start=local_model(job.start))
+    if not job.use_gpu:
+        torch.set_num_threads(1)
+    plan = job.plan
+    tokenizer = load_tokenizer(job.start, trust_remote_code=plan.trust_remote_code)
+    data = _tokenised(job, tokenizer, rank, num_workers)
+    schedule = plan_steps(plan, data.train.lengths)
+    data_s = time.monotonic() - started
+
+    engine, progress, extra, fused = _engine(job, schedule, num_workers, context.get_local_rank())
+    worker = Worker(rank=rank, num_workers=num_workers, pad_token_id=_pad_token_id(tokenizer), fused_loss=fused)
+    selection = Selection(
+        evaluate=lambda: held_out_loss(engine, data.held_out, plan, worker),
+        keep=lambda: _publish(job, engine, tokenizer, rank),
+        losses=[(step, loss) for step, loss in extra.get("candidates", [])],
+    )
+    resumed_at = progress.steps
+    checkpoints = Checkpoints(engine, rank=rank, num_workers=num_workers, zero_stage=plan.zero_stage)
+    around = _AroundSteps(job, schedule, checkpoints, selection, rank)
+    ready_s = time.monotonic() - started
+    train(engine, data.train, data.train.lengths, schedule, plan, worker, progress=progress, hooks=around.hooks())
+    exporting = time.monotonic()
+    if plan.candidates_every and len(data.held_out):
+        selection.consider(progress.steps)
+    else:
+        _publish(job, engine, tokenizer, rank)
+    around.close()
+    if dist.is_initialized():
+        dist.barrier()
+    return {
+        "steps": progress.steps,
+        "tokens": progress.tokens,
+        "seconds": progress.seconds,
+        "first_loss": progress.losses[0],
+        "last_loss": progress.losses[-1],
+        "losses": progress.losses,
+        "skipped": data.num_skipped,
+        "padding": 1 - progress.tokens / (len(schedule.ends) * plan.max_seq_len),
+        "workers_at_end": num_workers,
+        "resumed_at_step": resumed_at,
+        "overhead_s": {"data": data_s, "model": ready_s - data_s, "export": time.monotonic() - exporting},
+        "candidates": [{"step": step, "held_out_loss": loss} for step, loss in selection.losses],
+        "warnings": around.warnings,
+    }
+
+
+def _tokenised(job: Job, tokenizer: Any, rank: int, num_workers: int) -> Tokenised:
+    import torch.distributed as dist
+
+    plan, chunks = job.plan, TokenChunks(job.storage, f"{job.work}/tokens")
+    fraction = plan.held_out_fraction if plan.candidates_every else 0.0
+    num_chunks = tokenise(
+        job.storage, job.rows, tokenizer, chunks, rank=rank, num_workers=num_workers, held_out_fraction=fraction
+    )
+    if dist.is_initialized():
+        dist.barrier()
+    data = open_rows(chunks, num_chunks, plan.max_seq_len)
+    if not len(data.train):
+        raise StageError(
+            f"None of the {data.num_skipped} rows fits into training.max_seq_len = {plan.max_seq_len} tokens; raise it."
+        )
+    return data
+
+
+def _engine(
+    job: Job, schedule: Schedule, num_workers: int, local_rank: int
+) -> tuple[Any, Progress, dict[str, Any], bool]:
+    """The engine, in the state of the last checkpoint if there is one; progress, what else was stored, fused loss."""
+    import ray.train
+    import torch
+
+    from siked_ray.training.model import load_model, wrap
+
+    plan = job.plan
+    bfloat16 = plan.precision == "bfloat16" or (plan.precision == "auto" and job.use_gpu)
+    dtype = torch.bfloat16 if bfloat16 else torch.float32
+    model, fused = load_model(job.start, plan, dtype=dtype, on_gpu=job.use_gpu)
+    settings: dict[str, Any] = {"num_steps": len(schedule), "num_workers": num_workers, "bfloat16": bfloat16}
+    checkpoint: Any = ray.train.get_checkpoint()
+    if checkpoint is None:
+        return wrap(model, plan, **settings), Progress(), {}, fused
+    with checkpoint.as_directory() as place:
+        folder = Path(place)
+        universal = needs_resharding(read_facts(folder), num_workers)
+        if universal:
+            folder = _resharded(folder, f"{Path(job.work).name}-{folder.name}-{num_workers}", local_rank)
+        engine = wrap(model, plan, **settings, universal=universal)
+        progress, extra = load(engine, folder)
+    return engine, progress, extra, fused
+
+
+def _resharded(folder: Path, name: str, local_rank: int) -> Path:
+    import torch.distributed as dist
+
+    target = Path(tempfile.gettempdir()) / f"siked-universal-{name}"
+    if local_rank == 0:
+        reshard(folder, target)
+    dist.barrier()
+    return target
+
+
+def _publish(job: Job, engine: Any, tokenizer: Any, rank: int) -> None:
+    """Export the present weights to the stage's output; the ledger says later whether they count."""
+    with tempfile.TemporaryDirectory(prefix="siked-export-") as folder:
+        export(engine.module, tokenizer, folder, rank=rank)
+        if rank == 0:
+            job.storage.upload_folder(Path(folder), job.output)
+
+
+def _pad_token_id(tokenizer: Any) -> int:
+    return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+
+
+class _AroundSteps:
+    """Checkpoints, candidates, loggers, warnings and the board, after every optimizer step."""
+
+    def __init__(self, job: Job, schedule: Schedule, checkpoints: Checkpoints, selection: Selection, rank: int) -> None:
+        self.warnings: list[str] = []
+        self._job = job
+        self._num_steps = len(schedule)
+        self._checkpoints = checkpoints
+        self._selection = selection
+        self._first = rank == 0
+        self._loggers: list[StepLogger] = []
+        if self._first:
+            prefix = Path(job.log_prefix)
+            self._loggers = open_loggers(job.loggers, prefix.parent / "tensorboard", prefix.name)
+        self._last_checkpoint = time.monotonic()
+        self._last_board = 0.0
+
+    def hooks(self) -> Hooks:
+        is_due: Callable[[], bool] = lambda: (  # noqa: E731
+            time.monotonic() - self._last_checkpoint >= self._job.checkpoint_interval_s
+        )
+        return Hooks(after_step=self._after_step, is_due=is_due)
+
+    def close(self) -> None:
+        for logger in self._loggers:
+            logger.close()
+
+    def _after_step(self, progress: Progress, due: bool) -> None:
+        figures = {"loss": progress.losses[-1], "tokens_per_s": progress.tokens / progress.seconds}
+        every, last = self._job.plan.candidates_every, progress.steps == self._num_steps
+        if every and progress.steps % every == 0 and not last:
+            figures["held_out_loss"] = self._selection.consider(progress.steps)
+        if due and not last:
+            self._checkpoints.report(progress, {"candidates": self._selection.losses})
+            self._last_checkpoint = time.monotonic()
+        if self._first:
+            self._show(progress, figures)
+
+    def _show(self, progress: Progress, figures: dict[str, float]) -> None:
+        if not self.warnings and (sentence := warning(progress.losses, self._num_steps)):
+            self.warnings.append(sentence)
+        for logger in self._loggers:
+            logger.log(progress.steps, figures)
+        now, last = time.monotonic(), progress.steps == self._num_steps
+        if not last and now - self._last_board < _BOARD_INTERVAL_S:
+            return
+        self._last_board = now
+        board, title, loss, speed = self._job.board, self._job.title, figures["loss"], figures["tokens_per_s"]
+        board.training.remote(title, progress.steps, self._num_steps, loss, speed)
+        if self.warnings:
+            shown = {"loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}", "warning": self.warnings[0]}
+            board.advance.remote(title, progress.steps, shown)

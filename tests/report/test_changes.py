@@ -1,0 +1,57 @@
+import pytest
+
+from siked_ray.config import dump_config
+from siked_ray.core.stopping import StoppingRules
+from siked_ray.data import run_directory as names
+from siked_ray.driver.evaluating import read_outcomes
+from siked_ray.loop import LoopRules, run_loop
+from siked_ray.report.changes import find_changes
+from siked_ray.report.html import render
+from siked_ray.report.text import print_report
+from tests.driver.test_stages import SETTINGS, Run
+
+
+@pytest.fixture
+def run(make_config, monkeypatch: pytest.MonkeyPatch) -> Run:
+    run = Run(make_config(*SETTINGS), monkeypatch)
+    run_loop(run.stages(), LoopRules(stopping=StoppingRules(max_iterations=2, patience=5, min_gain=0.01)))
+    return run
+
+
+def solved(run: Run, iteration: int) -> set[str]:
+    test_set = {row["problem_id"] for row in run.storage.read_parquet(names.problems("more")).to_pylist()}
+    outcomes = read_outcomes(run.storage, names.evaluation_rollouts(iteration))
+    return {one.problem_id for one in outcomes if one.requested == "free" and one.correct} & test_set
+
+
+def test_changes_are_those_between_plain_distillation_and_the_best_student(run: Run):
+    changes = find_changes(run.storage, run.summary())
+    assert changes is not None
+    assert (changes.dataset, changes.best) == ("more", 2)
+    gained, lost = solved(run, 2) - solved(run, 0), solved(run, 0) - solved(run, 2)
+    assert changes.counts == [{"strategy": "pot", "gained": len(gained), "lost": len(lost)}]
+    assert len(gained) > 0
+    assert len(changes.examples) == min(2, len(gained))
+    example = changes.examples[0]
+    assert (example["verdict_before"], example["verdict_after"]) == ("wrong", "correct")
+    assert example["completion_after"] == f"iteration_02 says {example['answer']}"
+
+
+def test_page_and_text_show_them(run: Run, capsys: pytest.CaptureFixture[str]):
+    summary = run.summary()
+    changes = find_changes(run.storage, summary)
+    assert changes is not None
+    page = render(summary, dump_config(run.config), changes)
+    print_report(summary, changes)
+    shown = capsys.readouterr().out
+    for text in (page, shown):
+        assert changes.examples[0]["question"] in text
+        assert changes.examples[0]["completion_before"] in text
+        assert "wrong → right" in text
+        assert "p (McNemar)" in text and "Is the chosen strategy the better one there?" in text
+    assert "iteration 0 · chose pot" in page
+
+
+def test_without_a_better_student_there_is_nothing_to_show(run: Run):
+    assert find_changes(run.storage, run.summary() | {"best_iteration": 0}) is None
+    assert find_changes(run.storage, {"iterations": []}) is None

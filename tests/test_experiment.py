@@ -1,0 +1,113 @@
+"""The experiment's arms load as settings, run in the order of what they need, and its page holds what runs found."""
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from siked_ray.config import load_config
+from siked_ray.core.mixture import Policy
+
+FOLDER = Path(__file__).parents[1] / "jobs" / "experiment"
+
+
+@pytest.fixture
+def experiment(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    yield importlib.import_module("run_experiment")
+    for name in ("run_experiment", "page", "arms"):
+        sys.modules.pop(name, None)
+
+
+def tasks(experiment: ModuleType, seeds=(1, 2, 3), sizes=("small", "large")) -> list:
+    return [experiment.Task(size=z, seed=s, arm=arm) for z in sizes for s in seeds for arm in experiment.ARMS]
+
+
+def test_every_arm_loads_and_changes_what_it_says(experiment: ModuleType):
+    configs = {
+        task.arm.name: load_config(FOLDER / "base.yaml", task.overrides(Path("/r"), Path("/t"), None))
+        for task in tasks(experiment, seeds=(5,), sizes=("large",))
+    }
+    assert {config.student.model for config in configs.values()} == {"world:large-student"}
+    assert {config.seed for config in configs.values()} == {5}
+    assert configs["single_l2m"].strategies == ["l2m"] and configs["single_l2m"].start_from == "/t:teacher"
+    assert configs["adaptive"].start_from == "/r/large-5-combined:0"
+    policies = {name: configs[name].mixture.policy for name in ("adaptive", "all", "self_only", "continued")}
+    assert list(policies.values()) == [Policy.ADAPTIVE, Policy.ALL, Policy.SELF_ONLY, Policy.TEACHER_ONLY]
+    assert [configs[name].iterations.max for name in ("combined", "matched", "adaptive")] == [0, 0, 2]
+    assert len(experiment.SEEDS) >= 5 and len(experiment.SIZES) == 2
+    load_config(FOLDER / "base.yaml", [*experiment.TEACHER, "run_dir=/t"])
+
+
+def test_the_models_of_all_sizes_have_recipes(experiment: ModuleType):
+    from siked_ray.world.recipes import RECIPES
+
+    assert all(model in RECIPES for model in experiment.SIZES.values())
+
+
+def write_run(folder: Path, frees: list[float], steps: list[int], best: int) -> None:
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text("training:\n  epochs: 3\n")
+    metrics = {"num_problems": 300, "oracle": 0.9, "majority": 0.5, "strategy_histogram": {"cot": 0.25, "pot": 0.75}}
+    iterations = [
+        {
+            "iteration": index,
+            "mixture": {"alpha": 1 - index / 4},
+            "training": {"steps": count},
+            "evaluation": {"validation": metrics | {"free": 0.0}, "world": metrics | {"free": free}},
+        }
+        for index, (free, count) in enumerate(zip(frees, steps, strict=True))
+    ]
+    versions = dict.fromkeys(("ray", "vllm", "torch", "deepspeed"), "1")
+    summary = {"status": "finished", "best_iteration": best, "iterations": iterations, "versions": versions}
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
+def test_the_page_has_means_and_paired_tests(experiment: ModuleType, tmp_path: Path):
+    finished = [task for task in tasks(experiment, sizes=("small",)) if task.arm.name in ("combined", "adaptive")]
+    for task in finished:
+        base = 0.5 + task.seed / 100
+        if task.arm.name == "combined":
+            write_run(tmp_path / task.name, [base], [100], 0)
+        else:
+            frees = [base, base + 0.1 + task.seed / 1000, base - 0.2]
+            write_run(tmp_path / task.name, frees, [100, 110, 120], 1)
+    experiment.write_page(tmp_path / "page.md", tmp_path, finished)
+    page = (tmp_path / "page.md").read_text()
+    assert "| combined | 3 | 52.0 ± 2.5 % | 52.0 ± 2.5 % |" in page
+    assert "| adaptive | 3 | 62.2 ± 2.7 % | 32.0 ± 2.5 % |" in page, "the best iteration, and beside it the last one"
+    assert "| 330 | 0.50 |" in page, "optimizer steps of all iterations, and α of the last one"
+    assert "| adaptive | combined | 3 | +10.2 | +10.0 to +10.4 | 0.0000 | 0.2500 |" in page
+    assert "300 test problems" in page
+
+
+def test_steps_are_matched_by_whole_epochs(experiment: ModuleType, tmp_path: Path):
+    write_run(tmp_path / "run", [0.1, 0.2, 0.3], [100, 107, 108], 2)
+    assert experiment.matched_epochs(tmp_path / "run") == 10, "3 epochs are 100 steps, 10 are 334 for 315"
+
+
+def test_what_is_finished_is_not_run_again_and_order_follows_needs(
+    experiment: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    started: list[str] = []
+
+    def run(command: list[str], **_) -> object:
+        folder = Path(next(one for one in command if one.startswith("run_dir=")).removeprefix("run_dir="))
+        started.append(folder.name)
+        broken = folder.name == "small-2-adaptive"
+        if not broken:
+            write_run(folder, [0.5, 0.6], [100, 100], 1)
+        return type("Ended", (), {"returncode": int(broken)})
+
+    monkeypatch.setattr(experiment.subprocess, "run", run)
+    write_run(tmp_path / "small-1-all", [0.5], [100], 0)
+    wanted = tasks(experiment, seeds=(1, 2), sizes=("small",))
+    failed = experiment.Experiment(tmp_path, [], 2).run(wanted)
+    assert started[:2] == ["teacher", "small-1-combined"], "first the teacher, then whoever makes the base student"
+    assert "small-1-all" not in started
+    assert started.index("small-1-matched") > started.index("small-1-adaptive") > started.index("small-1-combined")
+    assert sorted(failed) == ["small-2-adaptive", "small-2-matched"], "what needs a failed arm is named too"
+    assert len(started) == len(set(started)) == 1 + len(wanted) - 2

@@ -1,0 +1,28 @@
+import math
+
+import pytest
+
+from siked_ray.training.health import warning
+
+
+def test_a_falling_loss_is_fine():
+    losses = [2.0 * math.exp(-step / 100) + 0.1 * math.sin(step) for step in range(400)]
+    assert all(warning(losses[:end], 400) is None for end in range(len(losses)))
+
+
+def test_a_loss_that_does_not_move_is_said_while_there_is_time():
+    losses = [2.0 + 0.01 * math.sin(step) for step in range(400)]
+    first = next(end for end in range(400) if warning(losses[:end], 400))
+    assert first == 100, "after a quarter of the steps"
+    assert "not moved in 100 steps" in warning(losses[:100], 400)
+
+
+def test_a_loss_that_rises_above_its_start_diverges():
+    losses = [2.0 - 0.01 * step for step in range(100)] + [1.0 + 0.1 * step for step in range(60)]
+    assert warning(losses[:110], 1000) is None, "a bump is no divergence"
+    assert "diverges; lower training.learning_rate" in warning(losses, 1000)
+
+
+@pytest.mark.parametrize("losses", [[], [5.0], [2.0] * 59])
+def test_few_losses_say_nothing(losses: list[float]):
+    assert warning(losses, 60) is None
