@@ -22,11 +22,10 @@ _MAX_RESTARTS = 30
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunActors:
-    """Handles of a run's driver and board; `joined` is True when somebody else had started them."""
+    """Handles of a run's driver and board."""
 
     driver: Any
     board: Any
-    joined: bool
 
 
 def start_or_join(
@@ -34,21 +33,19 @@ def start_or_join(
     inputs: RunInputs,
     log_dir: str,
     make_stages: Callable[[Driver], Any] | None = None,
-    *,
-    node_id: str | None = None,
 ) -> RunActors:
     """The actors of this run directory: those that live already, or new ones.
 
-    They prefer `node_id`, by default the head: the one node that never comes and goes with the work.
+    They prefer the head: the one node that does not come and go with the work.
     """
     import ray
 
-    root, node_id = Storage(config.run_dir).root, node_id or _head_node_id()
+    root, node_id = Storage(config.run_dir).root, _head_node_id()
     board = _detached(ProgressBoard, f"board of {root}", node_id, max_restarts=-1, max_task_retries=-1).remote()
     with suppress(ValueError):
-        return RunActors(driver=ray.get_actor(f"driver of {root}", NAMESPACE), board=board, joined=True)
+        return RunActors(driver=ray.get_actor(f"driver of {root}", NAMESPACE), board=board)
     driver = _detached(Driver, f"driver of {root}", node_id, max_restarts=_MAX_RESTARTS, max_concurrency=4)
-    return RunActors(driver=driver.remote(config, inputs, board, log_dir, make_stages), board=board, joined=False)
+    return RunActors(driver=driver.remote(config, inputs, board, log_dir, make_stages), board=board)
 
 
 def end(actors: Sequence[Any]) -> None:

@@ -85,13 +85,17 @@ class Driver:
 
     def _live(self) -> None:
         """Run to the end, tell, and leave; a driver that nobody asks leaves after a while."""
-        with self._sign_of_life:
-            if _was_restarted():
-                self._note_restart()
-            error = self._run()
-            release_nodes()
-            self._sign_of_life.state = "failed" if error else "finished"
-            self._sign_of_life.note = str(error or "")
+        try:
+            with self._sign_of_life:
+                if _was_restarted():
+                    self._note_restart()
+                error = self._run()
+                self._sign_of_life.state = "failed" if error else "finished"
+                self._sign_of_life.note = str(error or "")
+                release_nodes()
+        except Exception as problem:  # whatever happens, whoever asks is told
+            traceback.print_exc()
+            error = as_siked_error(problem, self.log_dir)
         self._ended = Ended(error=error)
         self._asked.wait(_LINGER_S)
         time.sleep(_FAREWELL_S)

@@ -85,10 +85,10 @@ def _follow(actors: RunActors, show: Show, log_dir: str) -> SikedError | None:
         try:
             ended = ray.get(actors.driver.ended.remote(), timeout=_CALL_TIMEOUT_S)
             last_heard = time.monotonic()
-        except ray.exceptions.ActorDiedError as error:
-            return _lost(error, log_dir)
         except (ray.exceptions.ActorUnavailableError, ray.exceptions.GetTimeoutError):
             ended = None
+        except ray.exceptions.RayError as error:
+            return _lost(error, log_dir)
         with suppress(ray.exceptions.RayError):
             show(ray.get(actors.board.snapshot.remote(), timeout=_CALL_TIMEOUT_S))
         if ended is not None:

@@ -117,7 +117,7 @@ class FakeRun:
         return {path.stem for path in (self.folder / "ledger").glob("*.json")}
 
     def num_parts(self, folder: str) -> int:
-        return len(list((self.folder / folder).glob("*.parquet")))
+        return len(list((self.folder / folder).rglob("*.parquet")))
 
     def read(self, name: str) -> dict[str, Any]:
         path = self.folder / name
@@ -133,7 +133,7 @@ class FakeRun:
         return [one["mixture"]["sha256"] for one in self.read("summary.json")["iterations"]]
 
 
-def make_fake_run(folder: Path, num_problems: int = 40) -> FakeRun:
+def make_fake_run(folder: Path, num_problems: int = 80) -> FakeRun:
     """A folder with data, settings and a run directory."""
     folder.mkdir(parents=True)
     values = {

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cluster.conftest import FakeRun, Nodes
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def ended(process: subprocess.Popen[str]) -> int:

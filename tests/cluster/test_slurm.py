@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster.conftest import ROOT
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(300)]
 SCRIPT = ROOT / "cluster" / "slurm.sbatch"
 #: Drops srun's own options; the dashboard is of no use here.
 SRUN = """#!/usr/bin/env bash
