@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
+from siked_ray.cli import main
 from siked_ray.config import Config, dump_config
 from siked_ray.core.rollout import Rollout
 from siked_ray.core.verdict import Verdict
@@ -121,3 +123,19 @@ def test_parameters_of_a_policy_can_be_tried(run: str):
 
 def test_iterations_that_can_be_recomputed(run: str):
     assert sampled_iterations(run) == [0, 1]
+
+
+def test_the_command_prints_every_sampled_iteration(run: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["mix", run, "--policy", "fixed_alpha", "--set", "mixture.alphas=[0.5]"]) == 0
+    first, second = capsys.readouterr().out.split("\n\n")
+    assert first.startswith("iteration 0 · policy teacher_only · the teacher's rows alone\nall    rows       3")
+    assert "α = 0.5 is set for iteration 1\nall    rows       4  teacher       2  student       2  α 0.500" in second
+    assert second.strip().endswith("this iteration has not been trained yet")
+
+
+def test_the_command_prints_one_iteration_for_scripts(run: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["mix", run, "--iteration", "1", "--policy", "all", "--json"]) == 0
+    counts = json.loads(capsys.readouterr().out)
+    assert (counts["policy"], counts["rows"], counts["alpha"], len(counts["sha256"])) == ("all", 5, 0.6, 64)
+    assert main(["mix", run, "--iteration", "1", "--policy", "kl_target"]) == 2
+    assert "set mixture.kl_bound" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 import pytest
 
+from siked_ray.cli import main
 from siked_ray.config import dump_config
 from siked_ray.core.stopping import StoppingRules
 from siked_ray.data import run_directory as names
@@ -55,3 +56,14 @@ def test_page_and_text_show_them(run: Run, capsys: pytest.CaptureFixture[str]):
 def test_without_a_better_student_there_is_nothing_to_show(run: Run):
     assert find_changes(run.storage, run.summary() | {"best_iteration": 0}) is None
     assert find_changes(run.storage, {"iterations": []}) is None
+
+
+def test_the_command_writes_the_page_and_prints_the_text(run: Run, capsys: pytest.CaptureFixture[str]):
+    run.storage.write_text(names.CONFIG, dump_config(run.config))
+    run.storage.write_json(names.SUMMARY, run.summary())
+    assert main(["report", run.storage.root, "--text"]) == 0
+    shown = capsys.readouterr().out
+    assert "Decisions" in shown and "iterations.max = 2 is reached" in shown
+    assert "<svg" in run.storage.read_text(names.REPORT)
+    assert main(["report", run.storage.root]) == 0
+    assert "best by held-out free accuracy: iteration 2" in capsys.readouterr().out
