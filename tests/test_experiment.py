@@ -51,7 +51,14 @@ def test_the_models_of_all_sizes_have_recipes(experiment: ModuleType):
 def write_run(folder: Path, frees: list[float], steps: list[int], best: int) -> None:
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text("training:\n  epochs: 3\n")
-    metrics = {"num_problems": 300, "oracle": 0.9, "majority": 0.5, "strategy_histogram": {"cot": 0.25, "pot": 0.75}}
+    metrics = {
+        "num_problems": 300,
+        "oracle": 0.9,
+        "majority": 0.5,
+        "strategy_histogram": {"cot": 0.25, "pot": 0.75},
+        "forced": {"cot": 0.4, "pot": 0.6},
+        "choices": {"accuracy": 0.7},
+    }
     iterations = [
         {
             "iteration": index,
@@ -79,7 +86,9 @@ def test_the_page_has_means_and_paired_tests(experiment: ModuleType, tmp_path: P
     page = (tmp_path / "page.md").read_text()
     assert "| combined | 3 | 52.0 ± 2.5 % | 52.0 ± 2.5 % |" in page
     assert "| adaptive | 3 | 62.2 ± 2.7 % | 32.0 ± 2.5 % |" in page, "the best iteration, and beside it the last one"
-    assert "| 330 | 0.50 |" in page, "optimizer steps of all iterations, and α of the last one"
+    assert "| cot 40% pot 60% | 70.0 ± 0.0 % | cot 25% pot 75% | 330 | 0.50 |" in page, (
+        "optimizer steps of all iterations, and α of the last one"
+    )
     assert "| adaptive | combined | 3 | +10.2 | +10.0 to +10.4 | 0.0000 | 0.2500 |" in page
     assert "300 test problems" in page
 

@@ -12,6 +12,10 @@ from siked_ray.evaluation.seeds import Comparison, compare_over_seeds, mean_and_
 #: Free accuracy on the test set, by arm and seed.
 Accuracies = Mapping[str, Mapping[int, float]]
 
+_COLUMNS = (
+    *("arm", "seeds", "free", "last iteration", "oracle", "majority"),
+    *("forced", "right choice", "chooses", "steps", "last α"),
+)
 _HEAD = """\
 <!-- Written by jobs/experiment/run_experiment.py; `make experiment` runs what is missing and writes it again. -->
 # Does SIKeD help? The experiment on the demo's world
@@ -20,6 +24,9 @@ One teacher, its rollouts shared by all arms; one base student per size; seeds d
 the student's sampling. {base} Free accuracy on {num_problems} test problems, greedy, of the iteration that the held-out
 split chose, unless a column says otherwise. Intervals are 95 % over the seeds (Student's t). The world is procedural
 and the models are tiny: this says whether the method does what it claims *here*, not how large the gain is elsewhere.
+
+*Right choice*: of the problems that some forced strategy solves, the share whose freely chosen strategy does. *Steps*:
+optimizer steps of all iterations. *Oracle*: some strategy solves. *Majority*: the answer of most forced strategies.
 """
 
 
@@ -46,8 +53,8 @@ def _size(size: str, summaries: Mapping[Task, Any]) -> Iterator[str]:
     for task, summary in summaries.items():
         accuracies.setdefault(task.arm.name, {})[task.seed] = _best(summary)["free"]
     yield f"\n## {size}\n"
-    yield "| arm | seeds | free | last iteration | oracle | majority | chooses | optimizer steps | α at the end |"
-    yield "|---|---|---|---|---|---|---|---|---|"
+    yield f"| {' | '.join(_COLUMNS)} |"
+    yield "|" + "---|" * len(_COLUMNS)
     for arm in ARMS:
         runs = [summary for task, summary in summaries.items() if task.arm == arm]
         if runs:
@@ -65,9 +72,14 @@ def _row(name: str, runs: Sequence[Any]) -> str:
     return (
         f"| {name} | {len(runs)} | {_mean([best['free'] for best in bests])} | {_mean(lasts)} "
         f"| {_mean([best['oracle'] for best in bests])} | {_mean([best['majority'] for best in bests])} "
-        f"| {' '.join(f'{s} {share:.0%}' for s, share in histogram.items() if share >= 0.005)} "
+        f"| {_shares({s: sum(best['forced'][s] for best in bests) / len(bests) for s in bests[0]['forced']})} "
+        f"| {_mean([best['choices']['accuracy'] or 0.0 for best in bests])} | {_shares(histogram)} "
         f"| {sum(steps) / len(steps):,.0f} | {sum(alphas) / len(alphas):.2f} |"
     )
+
+
+def _shares(shares: Mapping[str, float]) -> str:
+    return " ".join(f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.005)
 
 
 def _mean(values: Sequence[float]) -> str:

@@ -3,6 +3,7 @@
 Files are read through `Storage`, so a table may lie wherever a run may.
 """
 
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Beyond this the engine writes to a temporary folder.
 _MEMORY_LIMIT = "2GiB"
+#: Each thread wants its share of the memory: more of them do not go with that bound.
+_MAX_THREADS = 8
 
 
 @contextmanager
@@ -24,7 +27,12 @@ def sql_engine() -> "Iterator[duckdb.DuckDBPyConnection]":
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="siked-tables-") as folder:
-        settings: dict[str, Any] = {"memory_limit": _MEMORY_LIMIT, "temp_directory": folder}
+        settings: dict[str, Any] = {
+            "memory_limit": _MEMORY_LIMIT,
+            "temp_directory": folder,
+            "threads": min(os.cpu_count() or 1, _MAX_THREADS),
+            "autoinstall_known_extensions": False,
+        }
         with duckdb.connect(":memory:", config=settings) as connection:
             connection.execute("SET preserve_insertion_order = false")
             yield connection
