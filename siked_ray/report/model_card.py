@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -29,11 +30,15 @@ def _metadata(settings: Mapping[str, Any]) -> str:
         "tags": ["siked", "distillation", "mathematical-reasoning"],
     }
     base, data = settings["student"]["model"], settings["data"]["train"].partition(":")[0]
-    if _HUB_NAME.fullmatch(base):
+    if _is_on_hub(base):
         values["base_model"] = base
-    if _HUB_NAME.fullmatch(data):
+    if _is_on_hub(data):
         values["datasets"] = [data]
     return f"---\n{yaml.safe_dump(values, sort_keys=False)}---"
+
+
+def _is_on_hub(name: str) -> bool:
+    return _HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
 
 
 def _introduction(settings: Mapping[str, Any], iteration: int) -> Iterator[str]:
