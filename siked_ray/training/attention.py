@@ -8,7 +8,6 @@ Shape suffixes: H query heads, K key heads, T tokens, D dimensions of a head.
 """
 
 from importlib.util import find_spec
-from itertools import pairwise
 from typing import Any
 
 PACKED = "siked_packed"
@@ -68,16 +67,13 @@ def packed_attention(
             scale=scaling, window_size=(-1, 0), enable_gqa=shared,
         )  # fmt: skip
         return out_THD[None], None
+    lengths_E = cu_seq_lens_q.diff().tolist()
+    # split, not slices: the gradient of a slice is a tensor of zeros as large as the whole
+    spans = zip(*(part.split(lengths_E, dim=2) for part in (query_1HTD, key_1KTD, value_1KTD)), strict=True)
     parts = [
         torch.nn.functional.scaled_dot_product_attention(
-            query_1HTD[:, :, start:end],
-            key_1KTD[:, :, start:end],
-            value_1KTD[:, :, start:end],
-            dropout_p=dropout,
-            scale=scaling,
-            is_causal=True,
-            enable_gqa=shared,
+            query, key, value, dropout_p=dropout, scale=scaling, is_causal=True, enable_gqa=shared
         )
-        for start, end in pairwise(cu_seq_lens_q.tolist())
+        for query, key, value in spans
     ]
     return torch.cat(parts, dim=2).transpose(1, 2), None
