@@ -33,7 +33,8 @@ def load_model(path: str, plan: TrainingPlan, *, dtype: Any, on_gpu: bool = Fals
             f"The student {path} cannot be trained: the forward function of {type(model).__name__} takes no "
             "logits_to_keep, as transformers' own causal language models do."
         )
-    fused_loss = on_gpu and use_fused_loss(model)
+    # Under ZeRO 3 the kernel would find the head in parts.
+    fused_loss = on_gpu and plan.zero_stage < 3 and use_fused_loss(model)
     if plan.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
