@@ -12,7 +12,7 @@ from typing import Any
 
 from siked_ray.core.ids import content_hash
 from siked_ray.data.storage import Storage
-from siked_ray.errors import StageError
+from siked_ray.errors import SikedError, StageError
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.worker import Job, run_worker
 
@@ -89,6 +89,8 @@ def fine_tune(
         result: Any = trainer.fit()
     except Exception as error:
         raise StageError(f"The stage '{title}' failed: {_cause(error)}") from error
+    if "error" in result.return_value:
+        raise StageError(f"The stage '{title}' failed: {result.return_value['error']}")
     return dict(result.return_value)
 
 
@@ -112,7 +114,11 @@ def _name(output: str, key: str) -> str:
 
 
 def _run(config: dict[str, Any]) -> dict[str, Any]:
-    return run_worker(config["job"])
+    """What was raised on purpose is returned: Ray Train would take it for a lost worker and try again."""
+    try:
+        return run_worker(config["job"])
+    except SikedError as error:
+        return {"error": str(error)}
 
 
 def _scaling(group: WorkerGroup) -> Any:

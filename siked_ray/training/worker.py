@@ -75,7 +75,7 @@ def run_worker(job: Job) -> dict[str, Any]:
     ready_s = time.monotonic() - started
     train(engine, data.train, data.train.lengths, schedule, plan, worker, progress=progress, hooks=around.hooks())
     exporting = time.monotonic()
-    if plan.candidates_every and len(data.held_out):
+    if plan.candidates_every:
         selection.consider(progress.steps)
     else:
         _publish(job, engine, tokenizer, rank)
@@ -113,6 +113,11 @@ def _tokenised(job: Job, tokenizer: Any, rank: int, num_workers: int) -> Tokenis
     if not len(data.train):
         raise StageError(
             f"None of the {data.num_skipped} rows fits into training.max_seq_len = {plan.max_seq_len} tokens; raise it."
+        )
+    if fraction and not len(data.held_out):
+        raise StageError(
+            f"training.selection.held_out_fraction = {fraction} holds out none of the mixture's prompts; raise it, or "
+            "unset training.selection.every_steps."
         )
     return data
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from siked_ray.errors import StageError
 from siked_ray.training.plan import TrainingPlan
 from tests.training.deepspeed_runs import REPOSITORY, plan_values
 from tests.training.trained import Board, group, killing, local_ray, train_small
@@ -108,6 +109,15 @@ def test_figures_of_the_stage_and_its_files(undisturbed):
     assert list((folder / "logs" / "tensorboard" / "training").glob("events*"))
     stops = json.loads((folder / "student" / "generation_config.json").read_text())["eos_token_id"]
     assert stops in (1, [1])
+
+
+def test_what_cannot_work_is_said_once_and_not_tried_again(tiny_model: str, tmp_path: Path):
+    """Three failures are allowed, but a row length that fits nothing is none of them."""
+    plan = TrainingPlan(**plan_values(max_seq_len=4))
+    with local_ray(), pytest.raises(StageError, match=r"None of the 200 rows fits into training\.max_seq_len = 4"):
+        train_small(tmp_path, tiny_model, plan, group(num_workers=1))
+    starts = (tmp_path / "logs" / "training_00.log").read_text().count("Started training worker group")
+    assert starts <= 1
 
 
 def test_candidates_are_chosen_by_held_out_loss(tiny_model: str, tmp_path: Path):
