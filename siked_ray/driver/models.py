@@ -34,6 +34,11 @@ def inspect_model(name: str, role: str, config: Config, *, offline_is_fine: bool
     """Look at configuration and tokenizer of a directory or Hub name; raises ModelError when it cannot serve."""
     if name.startswith(WORLD):
         return _world_model(name, role)
+    if (Path(name) / "adapter_config.json").is_file() and not (Path(name) / "config.json").is_file():
+        raise ModelError(
+            f"{role}.model: {name} is a LoRA adapter without its model; only whole models are served. Merge it first "
+            "(peft: AutoPeftModelForCausalLM.from_pretrained(…).merge_and_unload()) and name the result."
+        )
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise ModelError(f"{role}.model: {name} is no model directory, it has no config.json.")
     if not Path(name).exists() and name.startswith(("/", ".", "~")):

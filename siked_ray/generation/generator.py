@@ -57,6 +57,7 @@ class Generator:
 
     def __init__(self, open_engine: OpenEngine, model: str, log_path: str) -> None:
         redirect_output(Path(log_path))
+        started = time.monotonic()
         self._engine = open_engine(local_model(model))
         self._weights = model
         self._writer_id = uuid.uuid4().hex[:12]
@@ -64,8 +65,8 @@ class Generator:
         self._executor = ThreadPoolExecutor(_NUM_JUDGES, thread_name_prefix="judge")
         self._lock = threading.Lock()
         self._stats = EngineStats()
-        self._meter = SamplingMeter()
         self._ready_at = time.monotonic()
+        self._meter = SamplingMeter(self._ready_at - started)
         self._session: _Session | None = None
 
     def ready(self) -> EngineFacts:
@@ -96,7 +97,8 @@ class Generator:
         with self._lock:
             self._stats += _stats_of(row)
         if isinstance(row, SampledRow):
-            self._meter.count(row)
+            stats = self.stats()
+            self._meter.count(row, stats.busy_s / stats.up_s)
 
     def _session_of(self, task: GenerationTask, sink: RowSink) -> _Session:
         with self._lock:

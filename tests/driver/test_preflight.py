@@ -201,3 +201,11 @@ def test_a_run_directory_that_was_moved_is_the_same_run(make_config, tmp_path: P
     storage = Storage(moved.run_dir)
     storage.write_text(names.CONFIG, dump_config(config))
     assert check_run_directory(moved, storage) == "started"
+
+
+def test_an_adapter_without_its_model_is_refused(make_config, tmp_path):
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"LoRA adapter without its model.*Merge it"):
+        check(make_config(f"student.model={folder}"))

@@ -20,7 +20,7 @@ from siked_ray.driver.generating import Generating, SamplingReport
 from siked_ray.driver.preflight import check
 from siked_ray.driver.stages import RayStages
 from siked_ray.driver.what_if import recompute_mixture
-from siked_ray.errors import UserError
+from siked_ray.errors import ConfigError, UserError
 from siked_ray.generation.durable import pending
 from siked_ray.generation.requests import lay_out, missing_requests
 from siked_ray.loop import LoopRules, run_loop
@@ -325,3 +325,23 @@ def test_what_is_spent_is_counted_from_the_ledger(run: Run):
     assert spent.tokens == generated + 3 * 2, "tokens sampled, and 2 trained on in each of three iterations"
     assert spent.hours == pytest.approx(sum(stage["seconds"] for stage in run.summary()["stages"]) / 3600)
     assert spent.gpu_hours == 0
+
+
+def test_strategies_can_have_teachers_of_their_own(make_config, monkeypatch, settings_file):
+    path = settings_file.with_name("rationales.jsonl")
+    own = f"{{cot: {{source: dataset, path: '{path}'}}}}"
+    teacher = f"teacher={{source: vllm, model: 'world:teacher', strategies: {own}}}"
+    run = Run(make_config("strategies=[cot, pot]", teacher), monkeypatch)
+    folder = run.stages().sample_teacher()
+    assert run.generating.calls == [("rollouts_teacher", "world:teacher", run.num_train)], "the other strategy alone"
+    rollouts = run.storage.read_parquet(run.storage.files(folder, ".parquet")).to_pylist()
+    models = {(row["strategy"], row["model"]) for row in rollouts}
+    assert models == {("cot", "dataset"), ("pot", "teacher")}
+    generation = run.summary()["iterations"][0]["generation"]
+    assert generation["requests"] == 2 * run.num_train
+    assert generation["engine"] == "dataset, fake"
+
+
+def test_a_teacher_for_a_strategy_that_is_not_there_is_refused(make_config):
+    with pytest.raises(ConfigError, match=r"teacher\.strategies names \['l2m'\]"):
+        make_config("strategies=[cot]", "teacher.strategies={l2m: {source: annotations}}")
