@@ -11,7 +11,8 @@ from siked_ray.data.storage import Storage
 from siked_ray.data.tables import attach, rows, sql_engine
 
 _COUNTS = """
-SELECT coalesce(string_agg(DISTINCT engine, ', ' ORDER BY engine), '') AS engine, count(DISTINCT (problem_id, requested)) AS requests,
+SELECT coalesce(string_agg(DISTINCT engine, ', ' ORDER BY engine), '') AS engine,
+       count(DISTINCT (problem_id, requested)) AS requests,
        count(*) AS samples, coalesce(sum(num_tokens), 0)::BIGINT AS generated_tokens,
        coalesce(sum(num_prompt_tokens), 0)::BIGINT AS prompt_tokens
 FROM rollouts

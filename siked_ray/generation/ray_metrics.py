@@ -5,8 +5,8 @@ from siked_ray.generation.batch import SampledRow
 
 
 class SamplingMeter:
-    """Counters `siked_samples` (by strategy and verdict), `siked_generated_tokens` and `siked_solved_rows` (by strategy),
-    gauges `siked_engine_start_s` and `siked_engine_busy_share`. Tokens per accepted rationale are tokens / solved rows.
+    """Counters `siked_samples` (by strategy and verdict), `siked_generated_tokens`, `siked_solved_rows` (by strategy);
+    gauges `siked_engine_start_s`, `siked_engine_busy_share`. Tokens per accepted rationale are tokens / solved rows.
     """
 
     def __init__(self, engine_start_s: float) -> None:
