@@ -60,7 +60,6 @@ RECIPES = {
         seed=2,
         hidden_size=128,
         intermediate_size=344,
-        num_layers=4,
         num_heads=4,
     ),
     "world:small-teacher": Recipe(
