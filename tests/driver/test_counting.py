@@ -1,0 +1,53 @@
+import pytest
+
+from siked_ray.core.verdict import Verdict
+from siked_ray.data.ledger import StageRecord
+from siked_ray.data.schemas import table
+from siked_ray.data.storage import Storage
+from siked_ray.driver.counting import sampling_metrics, spent
+from tests.driver.test_mixing import rollout
+
+
+def test_what_a_sampling_stage_stored(tmp_path):
+    storage = Storage(str(tmp_path))
+    rollouts = [
+        rollout("1", 0, Verdict.WRONG),
+        rollout("1", 1),
+        rollout("1", 2),
+        rollout("2", 0, Verdict.TIMEOUT),
+        rollout("2", 0, strategy="pot"),
+    ]
+    storage.write_parquet("folder/a.parquet", table("rollouts", rollouts[:2]))
+    storage.write_parquet("folder/b.parquet", table("rollouts", rollouts[2:]))
+    assert sampling_metrics(storage, "folder", ["cot", "l2m", "pot"]) == {
+        "engine": "",
+        "requests": 3,
+        "samples": 5,
+        "accepted": 2,
+        "accepted_by_strategy": {"cot": 1, "l2m": 0, "pot": 1},
+        "verdicts": {"correct": 3, "wrong": 1, "unparsed": 0, "error": 0, "timeout": 1},
+        "generated_tokens": 5,
+    }
+
+
+def test_a_stage_that_stored_nothing(tmp_path):
+    counts = sampling_metrics(Storage(str(tmp_path)), "nowhere", ["cot"])
+    assert (counts["engine"], counts["requests"], counts["accepted"], counts["generated_tokens"]) == ("", 0, 0, 0)
+
+
+def test_gpu_hours_are_those_of_what_a_stage_runs_on(make_config):
+    config = make_config("engine={num_engines: 2, gpus_per_engine: 4}", "training={num_workers: 3, gpus_per_worker: 1}")
+
+    def record(stage: str, seconds: float, **metrics) -> StageRecord:
+        return StageRecord(stage=stage, position=0, seconds=seconds, outputs=(), metrics=metrics)
+
+    records = [
+        record("rollouts_01", 3600, generated_tokens=1000),
+        record("training_01", 1800, tokens=500),
+        record("evaluation_01", 360, validation={}),
+        record("mixture_01", 0),
+    ]
+    used = spent(records, config)
+    assert used.hours == pytest.approx(1.6)
+    assert used.gpu_hours == pytest.approx(8 * 1.0 + 3 * 0.5 + 8 * 0.1)
+    assert used.tokens == 1500
