@@ -95,7 +95,10 @@ def test_the_page_has_means_and_paired_tests(experiment: ModuleType, tmp_path: P
 
 def test_steps_are_matched_by_whole_epochs(experiment: ModuleType, tmp_path: Path):
     write_run(tmp_path / "run", [0.1, 0.2, 0.3], [100, 107, 108], 2)
-    assert experiment.matched_epochs(tmp_path / "run") == 10, "3 epochs are 100 steps, 10 are 334 for 315"
+    write_run(tmp_path / "combined", [0.1], [100], 0)
+    (tmp_path / "run" / "config.yaml").write_text("training:\n  epochs: 1\n")
+    epochs = experiment.matched_epochs(tmp_path / "combined", tmp_path / "run")
+    assert epochs == 10, "3 epochs are 100 steps, so 10 are 334 for 315, whatever the epochs of later iterations"
 
 
 def test_what_is_finished_is_not_run_again_and_order_follows_needs(

@@ -21,12 +21,14 @@ _HEAD = """\
 # Does SIKeD help? The experiment on the demo's world
 
 One teacher, its rollouts shared by all arms; one base student per size; seeds differ in the order of training and in
-the student's sampling. {base} Free accuracy on {num_problems} test problems, greedy, of the iteration that the held-out
-split chose, unless a column says otherwise. Intervals are 95 % over the seeds (Student's t). The world is procedural
+the student's sampling. Free accuracy on {num_problems} test problems, greedy, of the iteration that the held-out split
+chose, unless a column says otherwise. Intervals are 95 % over the seeds (Student's t). The world is procedural
 and the models are tiny: this says whether the method does what it claims *here*, not how large the gain is elsewhere.
 
 *Right choice*: of the problems that some forced strategy solves, the share whose freely chosen strategy does. *Steps*:
 optimizer steps of all iterations. *Oracle*: some strategy solves. *Majority*: the answer of most forced strategies.
+
+Made with {made}.
 """
 
 
@@ -45,7 +47,7 @@ def _head(summaries: Mapping[Task, Any]) -> str:
     metrics = _test(next(iter(summaries.values()))["iterations"][0])
     versions = next(iter(summaries.values()))["versions"]
     made = ", ".join(f"{name} {versions[name]}" for name in ("ray", "vllm", "torch", "deepspeed"))
-    return _HEAD.format(num_problems=metrics["num_problems"], base=f"Made with {made}.")
+    return _HEAD.format(num_problems=metrics["num_problems"], made=made)
 
 
 def _size(size: str, summaries: Mapping[Task, Any]) -> Iterator[str]:

@@ -17,6 +17,8 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+import yaml
+
 sys.path.insert(0, str(Path(__file__).parent))
 
 from arms import ARMS, SEEDS, SIZES, TEACHER, Task
@@ -71,7 +73,9 @@ class Experiment:
     def _run_task(self, task: Task) -> bool:
         epochs = None
         if task.arm.matched_to:
-            epochs = matched_epochs(self._root / task.beside(task.arm.matched_to).name)
+            epochs = matched_epochs(
+                self._root / task.beside("combined").name, self._root / task.beside(task.arm.matched_to).name
+            )
         return self._run_one(task.name, task.overrides(self._root, self._teacher, epochs))
 
     def _run_one(self, name: str, overrides: Sequence[str]) -> bool:
@@ -93,10 +97,10 @@ def is_finished(run: Path) -> bool:
     return summary.exists() and json.loads(summary.read_text())["status"] == "finished"
 
 
-def matched_epochs(run: Path) -> int:
-    """Epochs over the teacher's rows that take at least as many optimizer steps as all iterations of a run."""
-    config = (run / "config.yaml").read_text()
-    epochs = int(next(line.split(":")[1] for line in config.splitlines() if line.startswith("  epochs:")))
+def matched_epochs(combined: Path, run: Path) -> int:
+    """Epochs over the teacher's rows that take at least as many optimizer steps as all iterations of a run, which
+    begins with the same iteration 0 as `combined`."""
+    epochs = yaml.safe_load((combined / "config.yaml").read_text())["training"]["epochs"]
     steps = [entry["training"]["steps"] for entry in json.loads((run / "summary.json").read_text())["iterations"]]
     return math.ceil(epochs * sum(steps) / steps[0])
 
