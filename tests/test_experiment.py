@@ -37,6 +37,7 @@ def test_every_arm_loads_and_changes_what_it_says(experiment: ModuleType):
     assert configs["adaptive"].start_from == "/r/large-5-combined:0"
     policies = {name: configs[name].mixture.policy for name in ("adaptive", "all", "self_only", "continued")}
     assert list(policies.values()) == [Policy.ADAPTIVE, Policy.ALL, Policy.SELF_ONLY, Policy.TEACHER_ONLY]
+    assert [configs[name].training.epochs for name in ("combined", "all", "continued")] == [10, 3, 3]
     assert [configs[name].iterations.max for name in ("combined", "matched", "adaptive")] == [0, 0, 2]
     assert len(experiment.SEEDS) >= 5 and len(experiment.SIZES) == 2
     load_config(FOLDER / "base.yaml", [*experiment.TEACHER, "run_dir=/t"])

@@ -7,6 +7,8 @@ from pathlib import Path
 SIZES = {"small": "world:student", "large": "world:large-student"}
 SEEDS = (1, 2, 3, 4, 5, 6)
 NUM_ITERATIONS = 2
+#: Iteration 0 has the epochs of base.yaml.
+ITERATION_EPOCHS = 3
 #: What the run that samples the teacher changes.
 TEACHER = ("seed=0", "generation.num_samples=6")
 
@@ -28,7 +30,7 @@ class Arm:
 
 
 def _iterated(name: str, policy: str, means: str) -> Arm:
-    overrides = (f"mixture.policy={policy}", f"iterations.max={NUM_ITERATIONS}")
+    overrides = (f"mixture.policy={policy}", f"iterations.max={NUM_ITERATIONS}", f"training.epochs={ITERATION_EPOCHS}")
     return Arm(name=name, means=means, overrides=overrides, start="combined")
 
 
@@ -48,7 +50,9 @@ ARMS = (
         for name in SINGLE
     ),
     _iterated("self_only", "self_only", "own rows alone after iteration 0"),
-    _iterated("continued", "teacher_only", "combined, then two more trainings on the same teacher's rows"),
+    _iterated(
+        "continued", "teacher_only", "combined, then two more trainings on the same teacher's rows, as long as SIKeD's"
+    ),
 )
 
 
