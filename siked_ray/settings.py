@@ -238,11 +238,16 @@ class CheckpointSettings(Settings):
 
 
 class SelectionSettings(Settings):
-    """Choosing among the weights of several steps by their loss on held-out prompts; off by default."""
+    """Choosing among the weights of several steps of a stage; off by default."""
 
     every_steps: PositiveInt | None = Field(default=None, description="A candidate every so many steps, and the last.")
+    by: Literal["loss", "accuracy"] = Field(
+        default="loss",
+        description="`loss` on prompts held out of the mixture; `accuracy`: greedy and free on the held-out problems.",
+    )
     held_out_fraction: Annotated[float, Field(gt=0, lt=0.5)] = Field(
-        default=0.05, description="Share of the mixture's prompts, by hash, that is not trained on but decides."
+        default=0.05,
+        description="By loss: share of the mixture's prompts, by hash, that is not trained on but decides.",
     )
 
 

@@ -40,3 +40,8 @@ def evaluation(iteration: int) -> str:
 def evaluation_rollouts(iteration: int) -> str:
     """Folder of the greedy completions behind an evaluation."""
     return f"evaluations/iteration_{iteration:02d}"
+
+
+def candidate_rollouts(iteration: int, step: int) -> str:
+    """Folder of the greedy completions by which a candidate of a training stage is judged."""
+    return f"evaluations/iteration_{iteration:02d}_candidates/step_{step:07d}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from siked_ray.core.rollout import FREE
 from siked_ray.core.verdict import Verdict
 from siked_ray.data import run_directory as names
 from siked_ray.data.storage import Storage
@@ -17,6 +18,12 @@ def read_outcomes(storage: Storage, folder: str) -> list[Outcome]:
     parts = storage.files(folder, ".parquet")
     rows = storage.read_parquet(parts, _COLUMNS).to_pylist() if parts else []
     return [Outcome(**(row | {"verdict": Verdict(row["verdict"])})) for row in rows]
+
+
+def free_accuracy(storage: Storage, folder: str, problem_ids: Sequence[str]) -> float:
+    """Share of the problems that the free completions of a folder solve."""
+    solved = {one.problem_id for one in read_outcomes(storage, folder) if one.requested == FREE and one.correct}
+    return len(solved.intersection(problem_ids)) / len(problem_ids)
 
 
 def evaluation_metrics(

@@ -155,7 +155,7 @@ def training_plan(config: Config, seed: int) -> TrainingPlan:
         offload_optimizer=training.offload.optimizer,
         offload_parameters=training.offload.parameters,
         candidates_every=training.selection.every_steps,
-        held_out_fraction=training.selection.held_out_fraction,
+        held_out_fraction=training.selection.held_out_fraction if training.selection.by == "loss" else 0.0,
     )
 
 

@@ -14,7 +14,7 @@ from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.existing import write_existing
 from siked_ray.driver.generating import Generating, SamplingReport
 from siked_ray.driver.placement import evaluation_plan, prompt_templates, sampling_plan
-from siked_ray.generation.durable import compact, num_quarantined
+from siked_ray.generation.durable import compact, discard_pending, num_quarantined
 from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
 from siked_ray.settings import TeacherPart
 
@@ -63,6 +63,17 @@ class Sampling:
         tables = [names.problems(name) for name in problem_sets]
         self._sample(STUDENT, task, tables, (FREE, *self._config.strategies), sink, title)
         compact(sink)
+
+    def candidate(self, student: str, iteration: int, step: int, problem_set: str) -> None:
+        """Greedy free rollouts of one candidate of a training stage on a set of problems."""
+        folder, stage = names.candidate_rollouts(iteration, step), f"candidate_{iteration:02d}_{step:07d}"
+        sink = RowSink(storage=self._storage, folder=folder, stage=stage)
+        label = f"iteration_{iteration:02d}/step_{step:07d}"
+        task = self.task(Role.STUDENT, iteration, label, student, evaluation_plan(self._config))
+        title = f"iteration {iteration} · candidate of step {step}"
+        self._sample(STUDENT, task, [names.problems(problem_set)], [FREE], sink, title)
+        compact(sink)
+        discard_pending(self._storage, folder)
 
     def task(self, role: Role, iteration: int, model: str, weights: str, plan: SamplingPlan) -> GenerationTask:
         return GenerationTask(

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from siked_ray.config import Config
@@ -13,8 +14,9 @@ from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger, StageRecord
 from siked_ray.data.storage import Storage
 from siked_ray.driver.branching import branched_stages
+from siked_ray.driver.candidates import choose_by_accuracy
 from siked_ray.driver.counting import spent
-from siked_ray.driver.evaluating import evaluation_metrics
+from siked_ray.driver.evaluating import evaluation_metrics, free_accuracy
 from siked_ray.driver.generating import Generating
 from siked_ray.driver.mixing import decide_mixture, kept_rows
 from siked_ray.driver.placement import mixture_rules, prompt_templates, training_plan, worker_group
@@ -128,6 +130,9 @@ class RayStages:
                 log_prefix=f"{self._log_dir}/{stage}",
             )
             self._board.end.remote(title, loss_note(metrics))
+            if self._config.training.selection.by == "accuracy" and metrics["candidates"]:
+                accuracy = partial(self._held_out_accuracy, iteration)
+                metrics["candidates"] = choose_by_accuracy(self._storage, metrics["candidates"], output, accuracy)
             return {
                 "backend": "deepspeed",
                 "zero_stage": self._config.training.zero_stage,
@@ -138,6 +143,11 @@ class RayStages:
         self._once(stage, work, lambda: [output])
         discard_checkpoints(self._storage, output)
         return self._storage.path(output)
+
+    def _held_out_accuracy(self, iteration: int, student: str, step: int) -> float:
+        """Greedy free accuracy of a candidate on the held-out problems."""
+        self._sampling.candidate(student, iteration, step, VALIDATION)
+        return free_accuracy(self._storage, names.candidate_rollouts(iteration, step), self._ids(VALIDATION))
 
     def evaluate(self, iteration: int, student: str) -> Measured:
         """Greedy rollouts, free and forced, on the held-out split, and on test sets that do not wait for the end."""
@@ -159,10 +169,7 @@ class RayStages:
 
         def work() -> dict[str, Any]:
             self._sampling.evaluation(student, iteration, stage, sets, f"iteration {iteration} · {title}")
-            ids = {
-                name: self._storage.read_parquet(names.problems(name), ["problem_id"])["problem_id"].to_pylist()
-                for name in sets
-            }
+            ids = {name: self._ids(name) for name in sets}
             metrics = evaluation_metrics(self._storage, iteration, ids, self._config.strategies)
             before = self._storage.read_json(output) if self._storage.exists(output) else {}
             self._storage.write_json(output, before | metrics)
@@ -210,6 +217,10 @@ class RayStages:
         self._ledger.commit(record)
         self._on_commit(record)
         return record
+
+    def _ids(self, problem_set: str) -> list[str]:
+        rows = self._storage.read_parquet(names.problems(problem_set), ["problem_id"])
+        return rows["problem_id"].to_pylist()
 
     def _rollouts(self, folder: str, columns: list[str]) -> list[Row]:
         parts = self._storage.files(folder, ".parquet")

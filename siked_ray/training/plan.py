@@ -16,8 +16,8 @@ class TrainingPlan:
     `rows_per_step` is what all workers do together before an update, however many they are. Without `shuffle` the
     rows come in the order of the files, as in a curriculum.
 
-    `held_out_fraction` of the prompts are kept out of training where `candidates_every` (steps) is set: their loss
-    then chooses among the weights of those steps and the last ones.
+    With `candidates_every` (steps), the weights of those steps and the last ones are candidates: `held_out_fraction` of
+    the prompts are kept out of training, and their loss chooses; where it is 0 all candidates are exported.
     """
 
     seed: int

@@ -37,23 +37,41 @@ def held_out_loss(engine: Any, rows: TokenisedRows, plan: TrainingPlan, worker: 
 
 @dataclass(slots=True)
 class Selection:
-    """Candidates so far, as (step, held-out loss). `keep` stores the weights of the best one, in place of the last."""
+    """Candidates so far, as (step, held-out loss). `keep` exports the weights of the best one, in place of the last."""
 
     evaluate: Callable[[], float]
     keep: Callable[[], None]
     losses: list[tuple[int, float]] = field(default_factory=list)
 
-    def consider(self, step: int) -> float:
-        """Evaluate the present weights (called on every rank)."""
-        if any(known == step for known, _ in self.losses):
-            return self.losses[-1][1]
+    def consider(self, step: int) -> dict[str, float]:
+        """Evaluate the present weights (called on every rank); what there is to log."""
         loss = self.evaluate()
         best = min((known for _, known in self.losses), default=float("inf"))
         self.losses.append((step, loss))
         if loss < best:
             self.keep()
-        return loss
+        return {"held_out_loss": loss}
 
-    @property
-    def best(self) -> tuple[int, float]:
-        return min(self.losses, key=lambda candidate: candidate[1])
+    def candidates(self) -> list[dict[str, Any]]:
+        return [{"step": step, "held_out_loss": loss} for step, loss in self.losses]
+
+
+@dataclass(slots=True)
+class Collection:
+    """Exports every candidate to `folder`, for others to choose among; its interface is that of Selection."""
+
+    folder: str
+    keep: Callable[[str], None]
+    losses: list[tuple[int, float]] = field(default_factory=list)
+
+    def consider(self, step: int) -> dict[str, float]:
+        """Export the present weights (called on every rank)."""
+        self.keep(self._model(step))
+        self.losses.append((step, 0.0))
+        return {}
+
+    def candidates(self) -> list[dict[str, Any]]:
+        return [{"step": step, "model": self._model(step)} for step, _ in self.losses]
+
+    def _model(self, step: int) -> str:
+        return f"{self.folder}/step_{step:07d}"

@@ -4,6 +4,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from siked_ray.training.export import export
 from siked_ray.training.health import warning
 from siked_ray.training.loggers import StepLogger, open_loggers
 from siked_ray.training.plan import Schedule, TrainingPlan, plan_steps
-from siked_ray.training.selection import Selection, held_out_loss
+from siked_ray.training.selection import Collection, Selection, held_out_loss
 from siked_ray.training.steps import Hooks, Progress, Worker, train
 from siked_ray.training.tokens import TokenChunks, Tokenised, open_rows, tokenise
 
@@ -64,11 +65,15 @@ def run_worker(job: Job) -> dict[str, Any]:
 
     engine, progress, extra, fused = _engine(job, schedule, num_workers, context.get_local_rank())
     worker = Worker(rank=rank, num_workers=num_workers, pad_token_id=_pad_token_id(tokenizer), fused_loss=fused)
-    selection = Selection(
+    publish = partial(_publish, job, engine, tokenizer, rank)
+    candidates = [(step, loss) for step, loss in extra.get("candidates", [])]
+    selection: Selection | Collection = Selection(
         evaluate=lambda: held_out_loss(engine, data.held_out, plan, worker),
-        keep=lambda: _publish(job, engine, tokenizer, rank),
-        losses=[(step, loss) for step, loss in extra.get("candidates", [])],
+        keep=lambda: publish(job.output),
+        losses=candidates,
     )
+    if not plan.held_out_fraction:
+        selection = Collection(folder=f"{job.output}-candidates", keep=publish, losses=candidates)
     resumed_at = progress.steps
     checkpoints = Checkpoints(engine, rank=rank, num_workers=num_workers, zero_stage=plan.zero_stage)
     around = _AroundSteps(job, schedule, checkpoints, selection, rank)
@@ -78,7 +83,7 @@ def run_worker(job: Job) -> dict[str, Any]:
     if plan.candidates_every:
         selection.consider(progress.steps)
     else:
-        _publish(job, engine, tokenizer, rank)
+        publish(job.output)
     around.close()
     if dist.is_initialized():
         dist.barrier()
@@ -94,7 +99,7 @@ def run_worker(job: Job) -> dict[str, Any]:
         "workers_at_end": num_workers,
         "resumed_at_step": resumed_at,
         "overhead_s": {"data": data_s, "model": ready_s - data_s, "export": time.monotonic() - exporting},
-        "candidates": [{"step": step, "held_out_loss": loss} for step, loss in selection.losses],
+        "candidates": selection.candidates(),
         "warnings": around.warnings,
     }
 
@@ -159,12 +164,12 @@ def _resharded(folder: Path, name: str, local_rank: int) -> Path:
     return target
 
 
-def _publish(job: Job, engine: Any, tokenizer: Any, rank: int) -> None:
-    """Export the present weights to the stage's output; the ledger says later whether they count."""
+def _publish(job: Job, engine: Any, tokenizer: Any, rank: int, output: str) -> None:
+    """Export the present weights; the ledger says later whether they count."""
     with tempfile.TemporaryDirectory(prefix="siked-export-") as folder:
         export(engine.module, tokenizer, folder, rank=rank)
         if rank == 0:
-            job.storage.upload_folder(Path(folder), job.output)
+            job.storage.upload_folder(Path(folder), output)
 
 
 def _pad_token_id(tokenizer: Any) -> int:
@@ -174,7 +179,9 @@ def _pad_token_id(tokenizer: Any) -> int:
 class _AroundSteps:
     """Checkpoints, candidates, loggers, warnings and the board, after every optimizer step."""
 
-    def __init__(self, job: Job, schedule: Schedule, checkpoints: Checkpoints, selection: Selection, rank: int) -> None:
+    def __init__(
+        self, job: Job, schedule: Schedule, checkpoints: Checkpoints, selection: Selection | Collection, rank: int
+    ) -> None:
         self.warnings: list[str] = []
         self._job = job
         self._num_steps = len(schedule)
@@ -202,7 +209,7 @@ class _AroundSteps:
         figures = {"loss": progress.losses[-1], "tokens_per_s": progress.tokens / progress.seconds}
         every, last = self._job.plan.candidates_every, progress.steps == self._num_steps
         if every and progress.steps % every == 0 and not last:
-            figures["held_out_loss"] = self._selection.consider(progress.steps)
+            figures |= self._selection.consider(progress.steps)
         if due and not last:
             self._checkpoints.report(progress, {"candidates": self._selection.losses})
             self._last_checkpoint = time.monotonic()

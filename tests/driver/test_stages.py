@@ -99,6 +99,7 @@ class Run:
         self.generating = FakeGenerating(self.storage, solves)
         self.committed: list[str] = []
         self.trained: list[tuple[str, str, int]] = []
+        self.candidate_steps: list[int] = []
         checked = check(config)
         splits = {Split.TRAIN.value: checked.train, Split.VALIDATION.value: checked.validation, **checked.tests}
         for name, problems in splits.items():
@@ -121,7 +122,10 @@ class Run:
         self.trained.append((start, output, storage.read_parquet(rows).num_rows))
         storage.write_text(f"{output}/config.json", "{}")
         figures = {"steps": 1, "tokens": 2, "seconds": 3.0, "first_loss": 4.0, "last_loss": 0.5}
-        return figures | {"losses": [4.0, 0.5], "skipped": 0}
+        candidates = [{"step": s, "model": f"{output}-candidates/step_{s}"} for s in self.candidate_steps]
+        for one in candidates:
+            storage.write_text(f"{one['model']}/config.json", one["model"])
+        return figures | {"losses": [4.0, 0.5], "skipped": 0, "candidates": candidates}
 
     def stages(self, generating=None) -> RayStages:
         return RayStages(
@@ -345,3 +349,26 @@ def test_strategies_can_have_teachers_of_their_own(make_config, monkeypatch, set
 def test_a_teacher_for_a_strategy_that_is_not_there_is_refused(make_config):
     with pytest.raises(ConfigError, match=r"teacher\.strategies names \['l2m'\]"):
         make_config("strategies=[cot]", "teacher.strategies={l2m: {source: annotations}}")
+
+
+def test_a_candidate_is_chosen_by_what_it_solves_of_the_held_out_problems(make_config, monkeypatch):
+    """The middle one of three is best: its weights become the student, and the test set is not looked at for it."""
+    settings = ("training.selection.every_steps=10", "training.selection.by=accuracy")
+    skills = {"step_10": 0.3, "step_20": 0.9, "step_30": 0.6}
+
+    def solves(weights: str, problem: str, strategy: str) -> bool:
+        return share(problem, strategy) < skills.get(weights, 0.8)
+
+    run = Run(make_config(*SETTINGS, *settings), monkeypatch, solves)
+    run.candidate_steps = [10, 20, 30]
+    stages = run.stages()
+    stages.sample_teacher()
+    student = stages.train(0, "base", stages.mix(0, names.TEACHER_ROLLOUTS, None))
+    assert (Path(student) / "config.json").read_text().endswith("step_20")
+    judged = run.generating.calls[-3:]
+    assert [weights.rpartition("/")[2] for _, weights, _ in judged] == ["step_10", "step_20", "step_30"]
+    assert {num_rows for _, _, num_rows in judged} == {run.num_validation}
+    candidates = Ledger(run.storage).read("training_00").metrics["candidates"]
+    assert [one["step"] for one in candidates] == [10, 20, 30]
+    assert max(candidates, key=lambda one: one["held_out_accuracy"])["step"] == 20
+    assert not run.storage.exists("students/iteration_00-candidates")
