@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from siked_ray.training.batch import collate
 from siked_ray.training.loss import summed_loss
@@ -35,43 +35,42 @@ def held_out_loss(engine: Any, rows: TokenisedRows, plan: TrainingPlan, worker: 
     return total / max(rows.lengths.num_targets(range(len(rows)), plan.loss_on), 1)
 
 
+class Candidates(Protocol):
+    """What becomes of the weights of several steps. `found` is stored in checkpoints and ends in the summary."""
+
+    found: list[dict[str, Any]]
+
+    def consider(self, step: int) -> dict[str, float]:
+        """Look at the present weights (called on every rank); returns what there is to log."""
+
+
 @dataclass(slots=True)
-class Selection:
-    """Candidates so far, as (step, held-out loss). `keep` exports the weights of the best one, in place of the last."""
+class BestByLoss:
+    """`keep` exports the weights with the lowest held-out loss so far, in place of those before."""
 
     evaluate: Callable[[], float]
     keep: Callable[[], None]
-    losses: list[tuple[int, float]] = field(default_factory=list)
+    found: list[dict[str, Any]] = field(default_factory=list)
 
     def consider(self, step: int) -> dict[str, float]:
-        """Evaluate the present weights (called on every rank); what there is to log."""
         loss = self.evaluate()
-        best = min((known for _, known in self.losses), default=float("inf"))
-        self.losses.append((step, loss))
+        best = min((one["held_out_loss"] for one in self.found), default=float("inf"))
+        self.found.append({"step": step, "held_out_loss": loss})
         if loss < best:
             self.keep()
         return {"held_out_loss": loss}
 
-    def candidates(self) -> list[dict[str, Any]]:
-        return [{"step": step, "held_out_loss": loss} for step, loss in self.losses]
-
 
 @dataclass(slots=True)
-class Collection:
-    """Exports every candidate to `folder`, for others to choose among; its interface is that of Selection."""
+class AllExported:
+    """Every candidate is exported to a folder of `folder`, for the driver to choose among."""
 
     folder: str
-    keep: Callable[[str], None]
-    losses: list[tuple[int, float]] = field(default_factory=list)
+    export_to: Callable[[str], None]
+    found: list[dict[str, Any]] = field(default_factory=list)
 
     def consider(self, step: int) -> dict[str, float]:
-        """Export the present weights (called on every rank)."""
-        self.keep(self._model(step))
-        self.losses.append((step, 0.0))
+        model = f"{self.folder}/step_{step:07d}"
+        self.export_to(model)
+        self.found.append({"step": step, "model": model})
         return {}
-
-    def candidates(self) -> list[dict[str, Any]]:
-        return [{"step": step, "model": self._model(step)} for step, _ in self.losses]
-
-    def _model(self, step: int) -> str:
-        return f"{self.folder}/step_{step:07d}"

@@ -13,8 +13,9 @@ from typing import Any
 from siked_ray.core.ids import content_hash
 from siked_ray.data.storage import Storage
 from siked_ray.errors import SikedError, StageError
+from siked_ray.training.job import Job
 from siked_ray.training.plan import TrainingPlan
-from siked_ray.training.worker import Job, run_worker
+from siked_ray.training.worker import run_worker
 
 _FOLDER = "checkpoints"
 #: How often Ray Train's controller looks at its workers: at failures, at checkpoints, at the end. Its default is 2 s,

@@ -3,45 +3,23 @@
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from siked_ray.data.encoding import load_tokenizer
 from siked_ray.data.model_folder import local_model
-from siked_ray.data.storage import Storage
 from siked_ray.errors import StageError
 from siked_ray.logs import redirect_output
+from siked_ray.training.around_steps import AroundSteps
 from siked_ray.training.checkpoint import Checkpoints, load, needs_resharding, read_facts, reshard
 from siked_ray.training.export import export
-from siked_ray.training.health import warning
-from siked_ray.training.loggers import StepLogger, open_loggers
-from siked_ray.training.plan import Schedule, TrainingPlan, plan_steps
-from siked_ray.training.selection import Collection, Selection, held_out_loss
-from siked_ray.training.steps import Hooks, Progress, Worker, train
+from siked_ray.training.job import Job
+from siked_ray.training.plan import Schedule, plan_steps
+from siked_ray.training.selection import AllExported, BestByLoss, Candidates, held_out_loss
+from siked_ray.training.steps import Progress, Worker, train
 from siked_ray.training.tokens import TokenChunks, Tokenised, open_rows, tokenise
-
-_BOARD_INTERVAL_S = 0.5
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """A training stage as its workers get it. `rows`, `output` and `work` (chunks and checkpoints) are relative to the
-    storage, `start` is a model directory or Hub name."""
-
-    rows: tuple[str, ...]
-    start: str
-    output: str
-    work: str
-    plan: TrainingPlan
-    storage: Storage
-    board: Any
-    title: str
-    log_prefix: str
-    use_gpu: bool
-    checkpoint_interval_s: float
-    loggers: tuple[str, ...]
 
 
 def run_worker(job: Job) -> dict[str, Any]:
@@ -66,22 +44,15 @@ def run_worker(job: Job) -> dict[str, Any]:
     engine, progress, extra, fused = _engine(job, schedule, num_workers, context.get_local_rank())
     worker = Worker(rank=rank, num_workers=num_workers, pad_token_id=_pad_token_id(tokenizer), fused_loss=fused)
     publish = partial(_publish, job, engine, tokenizer, rank)
-    candidates = [(step, loss) for step, loss in extra.get("candidates", [])]
-    selection: Selection | Collection = Selection(
-        evaluate=lambda: held_out_loss(engine, data.held_out, plan, worker),
-        keep=lambda: publish(job.output),
-        losses=candidates,
-    )
-    if not plan.held_out_fraction:
-        selection = Collection(folder=f"{job.output}-candidates", keep=publish, losses=candidates)
+    candidates = _candidates(job, engine, data, worker, publish, extra.get("candidates", []))
     resumed_at = progress.steps
     checkpoints = Checkpoints(engine, rank=rank, num_workers=num_workers, zero_stage=plan.zero_stage)
-    around = _AroundSteps(job, schedule, checkpoints, selection, rank)
+    around = AroundSteps(job, schedule, checkpoints, candidates, rank)
     ready_s = time.monotonic() - started
     train(engine, data.train, data.train.lengths, schedule, plan, worker, progress=progress, hooks=around.hooks())
     exporting = time.monotonic()
     if plan.candidates_every:
-        selection.consider(progress.steps)
+        candidates.consider(progress.steps)
     else:
         publish(job.output)
     around.close()
@@ -99,7 +70,7 @@ def run_worker(job: Job) -> dict[str, Any]:
         "workers_at_end": num_workers,
         "resumed_at_step": resumed_at,
         "overhead_s": {"data": data_s, "model": ready_s - data_s, "export": time.monotonic() - exporting},
-        "candidates": selection.candidates(),
+        "candidates": candidates.found,
         "warnings": around.warnings,
     }
 
@@ -164,6 +135,23 @@ def _resharded(folder: Path, name: str, local_rank: int) -> Path:
     return target
 
 
+def _candidates(
+    job: Job,
+    engine: Any,
+    data: Tokenised,
+    worker: Worker,
+    publish: Callable[[str], None],
+    found: list[dict[str, Any]],
+) -> Candidates:
+    if not job.plan.held_out_fraction:
+        return AllExported(folder=f"{job.output}-candidates", export_to=publish, found=found)
+    return BestByLoss(
+        evaluate=lambda: held_out_loss(engine, data.held_out, job.plan, worker),
+        keep=lambda: publish(job.output),
+        found=found,
+    )
+
+
 def _publish(job: Job, engine: Any, tokenizer: Any, rank: int, output: str) -> None:
     """Export the present weights; the ledger says later whether they count."""
     with tempfile.TemporaryDirectory(prefix="siked-export-") as folder:
@@ -174,59 +162,3 @@ def _publish(job: Job, engine: Any, tokenizer: Any, rank: int, output: str) -> N
 
 def _pad_token_id(tokenizer: Any) -> int:
     return tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
-
-
-class _AroundSteps:
-    """Checkpoints, candidates, loggers, warnings and the board, after every optimizer step."""
-
-    def __init__(
-        self, job: Job, schedule: Schedule, checkpoints: Checkpoints, selection: Selection | Collection, rank: int
-    ) -> None:
-        self.warnings: list[str] = []
-        self._job = job
-        self._num_steps = len(schedule)
-        self._checkpoints = checkpoints
-        self._selection = selection
-        self._first = rank == 0
-        self._loggers: list[StepLogger] = []
-        if self._first:
-            prefix = Path(job.log_prefix)
-            self._loggers = open_loggers(job.loggers, prefix.parent / "tensorboard", prefix.name)
-        self._last_checkpoint = time.monotonic()
-        self._last_board = 0.0
-
-    def hooks(self) -> Hooks:
-        is_due: Callable[[], bool] = lambda: (  # noqa: E731
-            time.monotonic() - self._last_checkpoint >= self._job.checkpoint_interval_s
-        )
-        return Hooks(after_step=self._after_step, is_due=is_due)
-
-    def close(self) -> None:
-        for logger in self._loggers:
-            logger.close()
-
-    def _after_step(self, progress: Progress, due: bool) -> None:
-        figures = {"loss": progress.losses[-1], "tokens_per_s": progress.tokens / progress.seconds}
-        every, last = self._job.plan.candidates_every, progress.steps == self._num_steps
-        if every and progress.steps % every == 0 and not last:
-            figures |= self._selection.consider(progress.steps)
-        if due and not last:
-            self._checkpoints.report(progress, {"candidates": self._selection.losses})
-            self._last_checkpoint = time.monotonic()
-        if self._first:
-            self._show(progress, figures)
-
-    def _show(self, progress: Progress, figures: dict[str, float]) -> None:
-        if not self.warnings and (sentence := warning(progress.losses, self._num_steps)):
-            self.warnings.append(sentence)
-        for logger in self._loggers:
-            logger.log(progress.steps, figures)
-        now, last = time.monotonic(), progress.steps == self._num_steps
-        if not last and now - self._last_board < _BOARD_INTERVAL_S:
-            return
-        self._last_board = now
-        board, title, loss, speed = self._job.board, self._job.title, figures["loss"], figures["tokens_per_s"]
-        board.training.remote(title, progress.steps, self._num_steps, loss, speed)
-        if self.warnings:
-            shown = {"loss": f"{loss:.3f}", "tokens/s": f"{speed:,.0f}", "warning": self.warnings[0]}
-            board.advance.remote(title, progress.steps, shown)

@@ -1,0 +1,26 @@
+"""A training stage as its workers get it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from siked_ray.data.storage import Storage
+from siked_ray.training.plan import TrainingPlan
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """`rows`, `output` and `work` (chunks and checkpoints) are relative to the
+    storage, `start` is a model directory or Hub name."""
+
+    rows: tuple[str, ...]
+    start: str
+    output: str
+    work: str
+    plan: TrainingPlan
+    storage: Storage
+    board: Any
+    title: str
+    log_prefix: str
+    use_gpu: bool
+    checkpoint_interval_s: float
+    loggers: tuple[str, ...]
