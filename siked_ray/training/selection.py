@@ -1,5 +1,6 @@
 """Choosing among the weights of several steps by their loss on held-out prompts; test sets have no say in it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -54,7 +55,8 @@ class BestByLoss:
 
     def consider(self, step: int) -> dict[str, float]:
         loss = self.evaluate()
-        best = min((one["held_out_loss"] for one in self.found), default=float("inf"))
+        before = [one["held_out_loss"] for one in self.found]
+        best = min(filter(math.isfinite, before), default=math.inf)
         self.found.append({"step": step, "held_out_loss": loss})
         if loss < best:
             self.keep()

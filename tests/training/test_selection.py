@@ -1,0 +1,96 @@
+"""Candidates and what goes on between steps, with functions in place of engines."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from siked_ray.training import around_steps
+from siked_ray.training.around_steps import AroundSteps
+from siked_ray.training.selection import AllExported, BestByLoss
+from siked_ray.training.steps import Progress
+
+
+def test_the_lowest_held_out_loss_is_what_stays():
+    losses, kept = iter([3.0, 2.0, 2.5, 1.0]), []
+    candidates = BestByLoss(evaluate=lambda: next(losses), keep=lambda: kept.append(len(candidates.found)))
+    assert [candidates.consider(step)["held_out_loss"] for step in (10, 20, 30, 40)] == [3.0, 2.0, 2.5, 1.0]
+    assert kept == [1, 2, 4]
+    assert [one["step"] for one in candidates.found] == [10, 20, 30, 40]
+
+
+def test_a_restart_knows_the_best_before_it():
+    kept = []
+    candidates = BestByLoss(lambda: 2.0, lambda: kept.append(1), found=[{"step": 10, "held_out_loss": 1.0}])
+    candidates.consider(20)
+    assert kept == []
+
+
+def test_a_loss_that_is_not_a_number_is_never_kept_over_one_that_is():
+    kept = []
+    losses = iter([math.nan, 1.0, math.nan])
+    candidates = BestByLoss(lambda: next(losses), lambda: kept.append(1))
+    for step in (1, 2, 3):
+        candidates.consider(step)
+    assert kept == [1]
+
+
+class Calls:
+    """Remembers remote calls by name."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, tuple]] = []
+
+    def __getattr__(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(remote=lambda *arguments: self.made.append((name, arguments)))
+
+
+@pytest.fixture
+def around(make_plan, tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """Ten steps, a candidate every four, the clock of the checkpoints always due."""
+
+    def make(rank: int = 0, num_steps: int = 10):
+        reported, exported, board = [], [], Calls()
+        monkeypatch.setattr(around_steps, "_BOARD_INTERVAL_S", 0.0)
+        job = SimpleNamespace(
+            plan=make_plan(candidates_every=4),
+            board=board,
+            title="training",
+            log_prefix=str(tmp_path / "logs" / "training_00"),
+            loggers=("tensorboard",),
+            checkpoint_interval_s=0.0,
+        )
+        checkpoints = SimpleNamespace(
+            report=lambda progress, extra: reported.append((progress.steps, len(extra["candidates"])))
+        )
+        candidates = AllExported(folder="out-candidates", export_to=exported.append)
+        hooks = AroundSteps(job, range(num_steps), checkpoints, candidates, rank).hooks()
+        return SimpleNamespace(hooks=hooks, reported=reported, exported=exported, board=board)
+
+    return make
+
+
+def run_steps(hooks, losses: list[float]) -> None:
+    progress = Progress(seconds=1.0, tokens=1)
+    for loss in losses:
+        progress.steps += 1
+        progress.losses.append(loss)
+        hooks.after_step(progress, progress.steps in (5, 10))
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_all_workers_report_checkpoints_and_export_candidates_but_one_shows(around, rank: int):
+    stage = around(rank)
+    run_steps(stage.hooks, [2.0] * 10)
+    assert stage.reported == [(5, 1)], "with the candidates so far; none after the last step, the export follows"
+    assert stage.exported == ["out-candidates/step_0000004", "out-candidates/step_0000008"]
+    assert len(stage.board.made) == (10 if rank == 0 else 0)
+    assert stage.hooks.is_due()
+
+
+def test_a_warning_reaches_the_board_once_it_is_true(around):
+    stage = around(num_steps=100)
+    run_steps(stage.hooks, [2.0] * 70)
+    shown = [arguments[2]["warning"] for name, arguments in stage.board.made if name == "advance"]
+    assert len(shown) == 70 - 60 + 1
+    assert all("has not moved in 60 steps" in sentence for sentence in shown)
