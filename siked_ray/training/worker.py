@@ -1,8 +1,10 @@
 """What every training worker runs; Ray Train has placed it and set up the process group."""
 
+import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -117,22 +119,30 @@ def _engine(
         return wrap(model, plan, **settings), Progress(), {}, fused
     with checkpoint.as_directory() as place:
         folder = Path(place)
-        universal = needs_resharding(read_facts(folder), num_workers)
-        if universal:
-            folder = _resharded(folder, f"{Path(job.work).name}-{folder.name}-{num_workers}", local_rank)
-        engine = wrap(model, plan, **settings, universal=universal)
-        progress, extra = load(engine, folder)
+        if not needs_resharding(read_facts(folder), num_workers):
+            engine = wrap(model, plan, **settings)
+            progress, extra = load(engine, folder)
+        else:
+            engine = wrap(model, plan, **settings, universal=True)
+            name = f"{Path(job.work).name}-{folder.name}-{num_workers}"
+            with _resharded(folder, name, local_rank) as whole:
+                progress, extra = load(engine, whole)
     return engine, progress, extra, fused
 
 
-def _resharded(folder: Path, name: str, local_rank: int) -> Path:
+@contextmanager
+def _resharded(folder: Path, name: str, local_rank: int) -> Iterator[Path]:
+    """A folder that all workers of a node share, with the checkpoint for any number of workers."""
     import torch.distributed as dist
 
     target = Path(tempfile.gettempdir()) / f"siked-universal-{name}"
     if local_rank == 0:
         reshard(folder, target)
     dist.barrier()
-    return target
+    yield target
+    dist.barrier()
+    if local_rank == 0:
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def _candidates(
