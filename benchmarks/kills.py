@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py jobs/smoke.yaml [--kills 20] [--every 5 25] [--undisturbed RUN] [--work FOLDER]
 
-Victims, in turns of chance among those that live: the command, the driver actor, a generator actor with its engine, a
+Victims, of those that live whoever was killed least: the command, the driver actor, a generator actor with its engine, a
 verifier's worker process, a training worker. A command that ended with an error is given again. Real engines, real
 training; nothing of the run is told what happens to it.
 """
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace, run_dir: Path, *, num_kills: int, log: Path
             while process.poll() is None:
                 wait(process, chance.uniform(*options.every))
                 if process.poll() is None and killed.total() < num_kills:
-                    name = kill_one(process, chance)
+                    name = kill_one(process, chance, killed)
                     if name:
                         killed[name] += 1
                         print(f"{time.monotonic() - started:6.0f} s: killed {name} ({killed.total()})", flush=True)
@@ -78,11 +78,10 @@ def wait(process: "subprocess.Popen[bytes]", seconds: float) -> None:
         process.wait(seconds)
 
 
-def kill_one(command: "subprocess.Popen[bytes]", chance: random.Random) -> str | None:
-    """Kill one process of the run's own tree; what it was."""
+def kill_one(command: "subprocess.Popen[bytes]", chance: random.Random, killed: Counter[str]) -> str | None:
+    """Kill one process of the run's own tree, of the kind that was killed least; what it was."""
     victims = living(psutil.Process(command.pid))
-    kinds = sorted(kind for kind, processes in victims.items() if processes)
-    kind = chance.choice(kinds)
+    kind = min((kind for kind in sorted(victims) if victims[kind]), key=lambda one: killed[one])
     with suppress(psutil.NoSuchProcess):
         chance.choice(sorted(victims[kind], key=lambda process: process.pid)).kill()
         return kind

@@ -71,7 +71,9 @@ def write_run(folder: Path, frees: list[float], steps: list[int], best: int) -> 
     ]
     versions = dict.fromkeys(("ray", "vllm", "torch", "deepspeed"), "1")
     summary = {"status": "finished", "best_iteration": best, "iterations": iterations, "versions": versions}
-    (folder / "summary.json").write_text(json.dumps(summary))
+    beside = folder / ".summary"  # whole or not at all, as a run writes it
+    beside.write_text(json.dumps(summary))
+    beside.rename(folder / "summary.json")
 
 
 def test_the_page_has_means_and_paired_tests(experiment: ModuleType, tmp_path: Path):

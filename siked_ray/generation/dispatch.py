@@ -17,9 +17,9 @@ from siked_ray.generation.pool import ROWS_PER_CALL, EnginePool, PooledEngine
 from siked_ray.generation.task import GenerationTask, Row, RowSink
 
 #: Losses of engines, per engine and without a finished row between them, after which a stage gives up.
-_LOSSES_PER_ENGINE = 3
-#: Times a row, in the end alone in its call, is given to engines that are lost with it.
-_ATTEMPTS = 3
+_LOSSES_PER_ENGINE = 5
+#: Losses after which a row that is alone in its call is suspected: it gets an engine to itself, once.
+_LOSSES_OF_A_SUSPECT = 2
 _CALLS_PER_ENGINE = 4
 _WAIT_S = 1.0
 
@@ -30,6 +30,11 @@ class Call:
 
     rows: list[Row]
     attempts: int = 0
+
+    @property
+    def is_suspect(self) -> bool:
+        """One row that engines were lost with more than once: it may be what takes them down."""
+        return len(self.rows) == 1 and self.attempts >= _LOSSES_OF_A_SUSPECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Dispatch:
         self._batches = batches
         self._num_waiting = num_rows
         self._again: deque[Call] = deque()
+        self._suspects: deque[Call] = deque()
         self._in_flight: dict[Any, _Flight] = {}
         self._losses_in_a_row = 0
         self.num_losses = 0
@@ -79,12 +85,17 @@ class Dispatch:
             self._collect()
 
     def _hand_out(self) -> None:
-        while self._num_waiting and (engine := self._pool.free_engine()):
-            call = self._again.popleft() if self._again else Call(next(self._batches))
-            self._num_waiting -= len(call.rows)
-            assert engine.facts is not None, "a free engine is up"
-            reference = self._pool.submit(engine, self._task, self._sink, call.rows)
-            self._in_flight[reference] = _Flight(engine, engine.facts, call)
+        """Suspects wait for an engine that is idle, so they come last unless there is one."""
+        while self._suspects and (engine := self._pool.idle_engine()):
+            self._submit(engine, self._suspects.popleft())
+        while self._num_waiting > len(self._suspects) and (engine := self._pool.free_engine()):
+            self._submit(engine, self._again.popleft() if self._again else Call(next(self._batches)))
+
+    def _submit(self, engine: PooledEngine, call: Call) -> None:
+        self._num_waiting -= len(call.rows)
+        assert engine.facts is not None, "rows go to engines that are up"
+        reference = self._pool.submit(engine, self._task, self._sink, call.rows, is_reserved=call.is_suspect)
+        self._in_flight[reference] = _Flight(engine, engine.facts, call)
 
     def _collect(self) -> None:
         import ray
@@ -122,13 +133,16 @@ class Dispatch:
             )
 
     def _give_back(self, call: Call, missing: Sequence[Row]) -> None:
-        if len(missing) == 1 and call.attempts + 1 >= _ATTEMPTS:
+        if call.is_suspect and missing:
             row = missing[0]
-            reason = f"{_ATTEMPTS} engines were lost while they sampled it"
+            reason = (
+                f"{call.attempts + 1} engines were lost while they sampled it, the last one with nothing else to do"
+            )
             lost = Quarantined(problem_id=row["problem_id"], strategy=row["strategy"], reason=reason)
             write_quarantine(self._sink, f"lost-{row['problem_id']}-{row['strategy']}.parquet", [lost])
             return
-        self._again.extend(after_a_loss(call, missing))
+        for half in after_a_loss(call, missing):
+            (self._suspects if half.is_suspect else self._again).append(half)
         self._num_waiting += len(missing)
 
 

@@ -54,13 +54,15 @@ class PoolSize:
 
 @dataclass(slots=True, eq=False)
 class PooledEngine:
-    """A generator actor as the pool sees it: `opening` until its engine is up, then with `facts`."""
+    """A generator actor as the pool sees it: `opening` until its engine is up, then with `facts`; `is_reserved` while a
+    call has it to itself."""
 
     actor: Any
     opening: Any
     facts: EngineFacts | None = None
     rows_in_flight: int = 0
     num_calls: int = 0
+    is_reserved: bool = False
     idle_since: float = field(default_factory=time.monotonic)
 
 
@@ -118,12 +120,25 @@ class EnginePool:
         free = [
             engine
             for engine in self._engines
-            if engine.facts is not None and engine.rows_in_flight < limit and engine.num_calls < self._max_calls
+            if engine.facts is not None
+            and not engine.is_reserved
+            and engine.rows_in_flight < limit
+            and engine.num_calls < self._max_calls
         ]
         return min(free, key=lambda engine: engine.rows_in_flight, default=None)
 
-    def submit(self, engine: PooledEngine, task: Any, sink: Any, rows: Sequence[Row]) -> Any:
-        """Have an engine sample rows; the reference is done when they are durable. Then tell it by `returned`."""
+    def idle_engine(self) -> PooledEngine | None:
+        """An engine that is up and has nothing to do."""
+        return next((engine for engine in self._engines if engine.facts is not None and not engine.num_calls), None)
+
+    def submit(
+        self, engine: PooledEngine, task: Any, sink: Any, rows: Sequence[Row], *, is_reserved: bool = False
+    ) -> Any:
+        """Have an engine sample rows; the reference is done when they are durable. Then tell it by `returned`.
+
+        With `is_reserved` the engine, which has to be idle, gets no other rows until then.
+        """
+        engine.is_reserved = is_reserved
         engine.rows_in_flight += len(rows)
         engine.num_calls += 1
         return engine.actor.generate.remote(task, sink, rows)
@@ -132,6 +147,7 @@ class EnginePool:
         """A call came back."""
         engine.rows_in_flight -= len(rows)
         engine.num_calls -= 1
+        engine.is_reserved = False
         engine.idle_since = time.monotonic()
 
     def replace(self, engine: PooledEngine, *, is_broken: bool) -> None:

@@ -19,7 +19,7 @@ def test_what_a_sampling_stage_stored(tmp_path):
     ]
     storage.write_parquet("folder/a.parquet", table("rollouts", rollouts[:2]))
     storage.write_parquet("folder/b.parquet", table("rollouts", rollouts[2:]))
-    assert sampling_metrics(storage, "folder", ["cot", "l2m", "pot"]) == {
+    assert sampling_metrics(storage, ["folder/a.parquet", "folder/b.parquet"], ["cot", "l2m", "pot"]) == {
         "engine": "",
         "requests": 3,
         "samples": 5,
@@ -27,11 +27,13 @@ def test_what_a_sampling_stage_stored(tmp_path):
         "accepted_by_strategy": {"cot": 1, "l2m": 0, "pot": 1},
         "verdicts": {"correct": 3, "wrong": 1, "unparsed": 0, "error": 0, "timeout": 1},
         "generated_tokens": 5,
+        "prompt_tokens": 0,
+        "tokens_per_accepted": 2.5,
     }
 
 
 def test_a_stage_that_stored_nothing(tmp_path):
-    counts = sampling_metrics(Storage(str(tmp_path)), "nowhere", ["cot"])
+    counts = sampling_metrics(Storage(str(tmp_path)), [], ["cot"])
     assert (counts["engine"], counts["requests"], counts["accepted"], counts["generated_tokens"]) == ("", 0, 0, 0)
 
 

@@ -74,7 +74,7 @@ class FunctionEngine:
             return count < self._kills
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def small_ray() -> Iterator[None]:
     import ray
 

@@ -133,10 +133,11 @@ assert not heavy, heavy
 )
 def test_a_worker_that_is_killed_from_outside_changes_no_verdict(program: str, tier: str):
     """The first process that runs the program is killed in the middle of it."""
+    others = set(psutil.Process().children())
     with Verifier(DEFAULT_ANSWER_FORMATS, program_timeout_s=30.0) as verifier:
         started = "answer = 1" if tier == "monty" else "import sympy\nanswer = sympy.Integer(1)"
         verifier.judge("pot", started, "1")
-        (victim,) = [one for one in psutil.Process().children() if tier in one.name()]
+        (victim,) = [one for one in psutil.Process().children() if one not in others and tier in one.name()]
         threading.Timer(0.3, victim.kill).start()
         judgement = verifier.judge("pot", program, "7")
     assert not victim.is_running()
