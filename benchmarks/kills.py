@@ -2,8 +2,8 @@
 
     python benchmarks/kills.py jobs/smoke.yaml [--kills 20] [--every 5 25] [--undisturbed RUN] [--work FOLDER]
 
-Victims, of those that live whoever was killed least: the command, the driver actor, a generator actor with its engine, a
-verifier's worker process, a training worker. A command that ended with an error is given again. Real engines, real
+Victims, of those that live whoever was killed least: the command, the driver actor, a generator actor with its engine,
+a verifier's worker process, a training worker. A command that ended with an error is given again. Real engines, real
 training; nothing of the run is told what happens to it.
 """
 

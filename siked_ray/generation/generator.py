@@ -103,7 +103,7 @@ class Generator:
     def _session_of(self, task: GenerationTask, sink: RowSink) -> _Session:
         with self._lock:
             current = self._session
-            if current is None or current.task != task or current.sink.folder != sink.folder:
+            if current is None or current.task != task or current.sink.place != sink.place:
                 if current is not None:
                     current.close()
                 self._session = current = self._new_session(task, sink)

@@ -61,6 +61,11 @@ class RowSink:
     folder: str
     stage: str
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """What tells sinks apart."""
+        return self.storage.path(self.folder), self.stage
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineStats:
