@@ -10,7 +10,7 @@ from siked_ray.errors import SikedError, StageError
 def as_siked_error(error: Exception, log_dir: str) -> SikedError:
     """The error raised on purpose behind what Ray wraps around it, else a sentence with what is known."""
     causes = list(_causes(error))
-    for cause in causes:
+    for cause in reversed(causes):  # what Ray wraps is of the same class, with a traceback for its message
         if isinstance(cause, SikedError):
             return cause
         if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:

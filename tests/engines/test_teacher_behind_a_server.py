@@ -26,7 +26,19 @@ def server(tiny_student: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     arguments = ["--model", str(tiny_student), "--served-model-name", "big", "--host", "127.0.0.1", "--port", str(port)]
-    arguments += ["--max-model-len", "1024", "--enforce-eager", "--dtype", "float32", "--api-key", "secret"]
+    # Seeded sampling cannot follow a prompt that is prefilled in parts on CPUs.
+    arguments += [
+        "--no-enable-chunked-prefill",
+        "--max-num-batched-tokens",
+        "4096",
+        "--max-model-len",
+        "1024",
+        "--enforce-eager",
+        "--dtype",
+        "float32",
+        "--api-key",
+        "secret",
+    ]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", *arguments]
     environment = os.environ | CPU_ENVIRONMENT | {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
     log = tmp_path_factory.mktemp("server") / "server.log"
