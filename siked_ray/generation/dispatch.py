@@ -125,7 +125,7 @@ class Dispatch:
         if flight.engine.facts == flight.facts:  # the first of its calls to come back
             self.num_losses += 1
             self._losses_in_a_row += 1
-            self._pool.replace(flight.engine, is_broken=isinstance(error, EngineFailure))
+            self._pool.replace(flight.engine, kill=isinstance(error, EngineFailure))
         if self._losses_in_a_row > _LOSSES_PER_ENGINE * len(self._pool):
             raise StageError(
                 f"Engines were lost {self._losses_in_a_row} times without finishing a row, last because of: "

@@ -31,10 +31,11 @@ _NUM_JUDGES = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineFacts:
-    """Name and version of a living engine, and the prefix of the parts that its process writes."""
+    """Name and version of a living engine, the prefix of the parts that it writes, and Ray's id of its node."""
 
     engine: str
     writer_id: str
+    node_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,10 @@ class Generator:
 
     def ready(self) -> EngineFacts:
         """Answers once the engine is up."""
-        return EngineFacts(engine=self._engine.name, writer_id=self._writer_id)
+        import ray
+
+        node_id = ray.get_runtime_context().get_node_id()
+        return EngineFacts(engine=self._engine.name, writer_id=self._writer_id, node_id=node_id)
 
     def stats(self) -> EngineStats:
         """Counters since the start."""

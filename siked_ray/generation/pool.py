@@ -2,7 +2,8 @@
 
 Starting an engine is expensive and new weights in a living one are cheap, so a pool lives as long as its
 architecture is needed. It grows with the rows that wait, up to its bounds; a lost engine is started again by Ray and
-joins when it is up. Closing the pool kills the actors and waits until Ray has their resources back.
+joins when it is up; one whose node is being drained finishes what it has and starts again elsewhere. Closing the pool
+kills the actors and waits until Ray has their resources back.
 """
 
 import math
@@ -13,6 +14,7 @@ from functools import reduce
 from typing import Any
 
 from siked_ray.errors import PlacementError, StageError
+from siked_ray.generation.draining import DrainingNodes
 from siked_ray.generation.engine import OpenEngine
 from siked_ray.generation.generator import EngineFacts, Generator
 from siked_ray.generation.task import EngineStats, Row
@@ -55,7 +57,7 @@ class PoolSize:
 @dataclass(slots=True, eq=False)
 class PooledEngine:
     """A generator actor as the pool sees it: `opening` until its engine is up, then with `facts`; `is_reserved` while a
-    call has it to itself."""
+    call has it to itself, `is_leaving` while its node is being drained."""
 
     actor: Any
     opening: Any
@@ -63,6 +65,7 @@ class PooledEngine:
     rows_in_flight: int = 0
     num_calls: int = 0
     is_reserved: bool = False
+    is_leaving: bool = False
     idle_since: float = field(default_factory=time.monotonic)
 
 
@@ -83,6 +86,7 @@ class EnginePool:
         self._num_started = 0
         self._without_engine_since: float | None = time.monotonic()
         self._engines: list[PooledEngine] = []
+        self._draining = DrainingNodes()
         self._grow(size.min_engines)
 
     def __len__(self) -> int:
@@ -109,6 +113,7 @@ class EnginePool:
         for engine in self._engines:
             if engine.opening is not None:
                 self._take_in(engine)
+        self._leave_draining_nodes()
         self._check_start_timeout()
         self._grow(engines_wanted(num_waiting_rows, self._spec.rows_in_flight, self._size) - len(self._engines))
         if num_waiting_rows == 0:
@@ -122,6 +127,7 @@ class EnginePool:
             for engine in self._engines
             if engine.facts is not None
             and not engine.is_reserved
+            and not engine.is_leaving
             and engine.rows_in_flight < limit
             and engine.num_calls < self._max_calls
         ]
@@ -129,7 +135,8 @@ class EnginePool:
 
     def idle_engine(self) -> PooledEngine | None:
         """An engine that is up and has nothing to do."""
-        return next((engine for engine in self._engines if engine.facts is not None and not engine.num_calls), None)
+        up = (engine for engine in self._engines if engine.facts is not None and not engine.is_leaving)
+        return next((engine for engine in up if not engine.num_calls), None)
 
     def submit(
         self, engine: PooledEngine, task: Any, sink: Any, rows: Sequence[Row], *, is_reserved: bool = False
@@ -150,14 +157,16 @@ class EnginePool:
         engine.is_reserved = False
         engine.idle_since = time.monotonic()
 
-    def replace(self, engine: PooledEngine, *, is_broken: bool) -> None:
-        """An engine was lost: Ray starts its actor again. `is_broken`: the actor lives, its engine does not."""
+    def replace(self, engine: PooledEngine, *, kill: bool) -> None:
+        """An engine is to be started again, by Ray. `kill`: its actor still lives, without a working engine or on a
+        node that it has to leave."""
         import ray
 
         if engine.opening is None:
-            if is_broken:
+            if kill:
                 ray.kill(engine.actor, no_restart=False)
             engine.facts = None
+            engine.is_leaving = False
             engine.opening = _asked(engine.actor)
 
     def stats(self) -> EngineStats:
@@ -193,6 +202,15 @@ class EnginePool:
             actor = actor_class.remote(self._spec.open_engine, self._model, log_path)
             self._num_started += 1
             self._engines.append(PooledEngine(actor=actor, opening=_asked(actor)))
+
+    def _leave_draining_nodes(self) -> None:
+        """Engines there get no more rows, and start elsewhere once they have none."""
+        draining = self._draining.node_ids()
+        for engine in self._engines:
+            if engine.facts is not None and engine.facts.node_id in draining:
+                engine.is_leaving = True
+                if not engine.num_calls:
+                    self.replace(engine, kill=True)
 
     def _shrink(self) -> None:
         now = time.monotonic()

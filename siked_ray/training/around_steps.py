@@ -1,7 +1,12 @@
-"""What goes on between optimizer steps: checkpoints, candidates, loggers, warnings and the board."""
+"""What goes on between optimizer steps: checkpoints, candidates, loggers, warnings and the board.
+
+A node that is about to be taken away (a spot instance's notice, `ray drain-node`) gets a checkpoint of its own.
+"""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from siked_ray.training.checkpoint import Checkpoints
 from siked_ray.training.health import warning
@@ -9,16 +14,30 @@ from siked_ray.training.job import Job
 from siked_ray.training.loggers import StepLogger, open_loggers
 from siked_ray.training.plan import Schedule
 from siked_ray.training.selection import Candidates
-from siked_ray.training.steps import Hooks, Progress
+from siked_ray.training.steps import Due, Hooks, Progress
 
 _BOARD_INTERVAL_S = 0.5
+_LOOK_INTERVAL_S = 2.0
+
+
+def notice() -> Any:
+    """What Ray Train knows of nodes that are about to be taken away; None if nothing. Asked by all workers at once."""
+    import ray.train
+
+    return ray.train.get_preemption_info()
 
 
 class AroundSteps:
     """Checkpoints, candidates, loggers, warnings and the board, after every optimizer step."""
 
     def __init__(
-        self, job: Job, schedule: Schedule, checkpoints: Checkpoints, candidates: Candidates, rank: int
+        self,
+        job: Job,
+        schedule: Schedule,
+        checkpoints: Checkpoints,
+        candidates: Candidates,
+        rank: int,
+        notice: Callable[[], Any] = notice,
     ) -> None:
         self.warnings: list[str] = []
         self._job = job
@@ -30,25 +49,36 @@ class AroundSteps:
         if self._first:
             prefix = Path(job.log_prefix)
             self._loggers = open_loggers(job.loggers, prefix.parent / "tensorboard", prefix.name)
-        self._last_checkpoint = time.monotonic()
+        self._notice = notice
+        self._noticed: Any = None
+        self._last_checkpoint = self._last_look = time.monotonic()
         self._last_board = 0.0
 
     def hooks(self) -> Hooks:
-        return Hooks(after_step=self._after_step, is_due=self._is_due)
+        return Hooks(after_step=self._after_step, what_is_due=self._what_is_due)
 
-    def _is_due(self) -> bool:
-        return time.monotonic() - self._last_checkpoint >= self._job.checkpoint_interval_s
+    def _what_is_due(self) -> Due:
+        now = time.monotonic()
+        if now - self._last_checkpoint >= self._job.checkpoint_interval_s:
+            return Due.CHECKPOINT
+        return Due.LOOK if now - self._last_look >= _LOOK_INTERVAL_S else Due.NOTHING
 
     def close(self) -> None:
         for logger in self._loggers:
             logger.close()
 
-    def _after_step(self, progress: Progress, due: bool) -> None:
+    def _is_noticed(self) -> bool:
+        """Whether there is a notice that no checkpoint was taken for yet."""
+        self._last_look = time.monotonic()
+        before, self._noticed = self._noticed, self._notice()
+        return self._noticed is not None and self._noticed != before
+
+    def _after_step(self, progress: Progress, due: Due) -> None:
         figures = {"loss": progress.losses[-1], "tokens_per_s": progress.tokens / progress.seconds}
         every, last = self._job.plan.candidates_every, progress.steps == self._num_steps
         if every and progress.steps % every == 0 and not last:
             figures |= self._candidates.consider(progress.steps)
-        if due and not last:
+        if not last and (due is Due.CHECKPOINT or (due is Due.LOOK and self._is_noticed())):
             self._checkpoints.report(progress, {"candidates": self._candidates.found})
             self._last_checkpoint = time.monotonic()
         if self._first:

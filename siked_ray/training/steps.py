@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from siked_ray.errors import StageError
@@ -24,6 +25,14 @@ class Engine(Protocol):
     def __call__(self, **inputs: Any) -> Any: ...
     def backward(self, loss: Any) -> Any: ...
     def step(self) -> Any: ...
+
+
+class Due(IntEnum):
+    """What all workers do together after a step: nothing, look whether a node is about to be taken away, checkpoint."""
+
+    NOTHING = 0
+    LOOK = 1
+    CHECKPOINT = 2
 
 
 @dataclass(slots=True)
@@ -48,11 +57,11 @@ class Worker:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hooks:
-    """What goes on around the steps. All workers call `after_step(progress, due)`; `due` is what `is_due()` said on
-    the first of them after that step, so that they agree on what the clock alone can tell."""
+    """What goes on around the steps. All workers call `after_step(progress, due)`; `due` is what `what_is_due()` said
+    on the first of them after that step, so that they agree on what the clock alone can tell."""
 
-    after_step: Callable[[Progress, bool], None] = lambda progress, due: None
-    is_due: Callable[[], bool] = lambda: False
+    after_step: Callable[[Progress, Due], None] = lambda progress, due: None
+    what_is_due: Callable[[], Due] = lambda: Due.NOTHING
 
 
 def train(
@@ -72,7 +81,7 @@ def train(
         started = time.perf_counter()
         rows = schedule.rows(step)
         _seed_dropout(plan, step, worker.rank)
-        loss, due = _step(engine, examples, lengths, rows, plan, worker, hooks.is_due)
+        loss, due = _step(engine, examples, lengths, rows, plan, worker, hooks.what_is_due)
         if not math.isfinite(loss):
             raise StageError(
                 f"The loss is not finite at step {step + 1}; lower training.learning_rate or training.max_grad_norm."
@@ -92,8 +101,8 @@ def _step(
     rows: "Sequence[np.ndarray]",
     plan: TrainingPlan,
     worker: Worker,
-    is_due: Callable[[], bool],
-) -> tuple[float, bool]:
+    what_is_due: Callable[[], Due],
+) -> tuple[float, Due]:
     """One optimizer step; the mean loss per target over all workers, and what the first worker's clock says."""
     num_targets = sum(lengths.num_targets(row, plan.loss_on) for row in rows)
     num_micro_steps = plan.num_micro_steps(worker.num_workers)
@@ -113,9 +122,9 @@ def _step(
         engine.backward(loss * scale)
         engine.step()
         local_loss += loss.detach().double()
-    due = float(worker.rank == 0 and is_due())
-    total, due = sum_over_workers([float(local_loss), due], engine.device)
-    return total / max(num_targets, 1), due > 0
+    due = what_is_due() if worker.rank == 0 else Due.NOTHING
+    total, due_at_first = sum_over_workers([float(local_loss), float(due)], engine.device)
+    return total / max(num_targets, 1), Due(int(due_at_first))
 
 
 def sum_over_workers(values: Sequence[float], device: Any) -> list[float]:

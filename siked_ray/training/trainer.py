@@ -20,7 +20,9 @@ from siked_ray.training.worker import run_worker
 _FOLDER = "checkpoints"
 #: How often Ray Train's controller looks at its workers: at failures, at checkpoints, at the end. Its default is 2 s,
 #: and every checkpoint waits for it. The environment is the only way in.
-_POLL = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25"}
+_HEALTH_CHECK = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.25")
+#: A process that watches for nodes under notice; on a single node it would go with the rest.
+_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,9 +61,11 @@ def fine_tune(
     checkpoint of the same stage, if there is one; `discard_checkpoints` removes them. Returns the counters of the
     stage: steps, tokens, seconds, first_loss, last_loss, losses, skipped and more. Raises StageError.
     """
+    import ray
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    os.environ.update({key: value for key, value in _POLL.items() if key not in os.environ})
+    os.environ.setdefault(*_HEALTH_CHECK)
+    os.environ[_WATCHER] = str(int(sum(node["Alive"] for node in ray.nodes()) > 1))
     use_gpu = group.gpus_per_worker > 0
     name = _name(output, content_hash(asdict(plan), *rows, start))
     job = Job(

@@ -57,7 +57,7 @@ def equivalent(predicted: str, gold: str, *, sandbox: "SandboxPool | None" = Non
 
     if sandbox is not None:
         return compare_symbolically(predicted, gold, sandbox, timeout_s).equal
-    with SandboxPool(num_workers=1) as own:
+    with SandboxPool(algebra=True) as own:
         return compare_symbolically(predicted, gold, own, timeout_s).equal
 
 

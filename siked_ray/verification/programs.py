@@ -1,21 +1,27 @@
 """Runs the program of a completion: in the first tier, and in the second what the first lacks something for."""
 
+import re
 from dataclasses import replace
 
 from siked_ray.core.verdict import Verdict
-from siked_ray.verification.monty_runner import MontyRunner, NeedsSecondTier, SyntaxProblem
+from siked_ray.verification.monty_runner import ASSUMED_NAMES, MontyRunner, NeedsSecondTier, SyntaxProblem
 from siked_ray.verification.plain import Outcome
 from siked_ray.verification.program_text import MAX_PROGRAM_CHARS, programs_in, without_unused_imports
 from siked_ray.verification.sandbox.client import SandboxError, SandboxPool, SandboxTimeout
 from siked_ray.verification.screening import refusal
 
+_ALGEBRA_NAMES = {"sympy", "numpy", *ASSUMED_NAMES} - {"math", "statistics"}
+_NEEDS_ALGEBRA = re.compile(rf"\b(?:{'|'.join(sorted(_ALGEBRA_NAMES))})\b")
+
 
 class ProgramRunner:
     """Programs in, outcomes out; `run` may be called from many threads at once."""
 
-    def __init__(self, monty: MontyRunner, sandbox: SandboxPool, *, timeout_s: float) -> None:
+    def __init__(self, monty: MontyRunner, plain: SandboxPool, algebra: SandboxPool, *, timeout_s: float) -> None:
+        """`plain` is the second tier for Python that monty lacks, `algebra` for what needs sympy or numpy."""
         self._monty = monty
-        self._sandbox = sandbox
+        self._plain = plain
+        self._algebra = algebra
         self._timeout_s = timeout_s
 
     def run(self, completion: str) -> Outcome:
@@ -46,7 +52,8 @@ class ProgramRunner:
 
     def _run_in_second_tier(self, code: str) -> Outcome:
         try:
-            reply = self._sandbox.run({"task": "program", "code": code}, self._timeout_s)
+            sandbox = self._algebra if _NEEDS_ALGEBRA.search(code) else self._plain
+            reply = sandbox.run({"task": "program", "code": code}, self._timeout_s)
         except SandboxTimeout:
             return Outcome(verdict=Verdict.TIMEOUT, reason=f"no result within {self._timeout_s:g} s")
         except SandboxError as error:
@@ -59,3 +66,8 @@ class ProgramRunner:
             verdict=Verdict(verdict) if verdict in ("unparsed", "error") else Verdict.ERROR,
             reason=str(reply.get("reason", "no answer came back"))[:300],
         )
+
+    def close(self) -> None:
+        """Ends the first tier and the plain servers; those of `algebra` belong to whoever made them."""
+        self._monty.close()
+        self._plain.close()

@@ -50,9 +50,13 @@ class Verifier:
         )
         self._strategies = {strategy.name: strategy for strategy in strategies}
         self._symbolic_timeout_s = symbolic_timeout_s
-        self._sandbox = SandboxPool(num_workers=num_workers, memory_mb=program_memory_mb)
-        self._monty = MontyRunner(timeout_s=program_timeout_s, memory_mb=program_memory_mb, num_workers=num_workers)
-        self._programs = ProgramRunner(self._monty, self._sandbox, timeout_s=program_timeout_s)
+        self._algebra = SandboxPool(algebra=True, num_workers=num_workers, memory_mb=program_memory_mb)
+        self._programs = ProgramRunner(
+            MontyRunner(timeout_s=program_timeout_s, memory_mb=program_memory_mb, num_workers=num_workers),
+            SandboxPool(algebra=False, num_workers=num_workers, memory_mb=program_memory_mb),
+            self._algebra,
+            timeout_s=program_timeout_s,
+        )
 
     def judge(self, strategy: str, completion: str, answer: str, *, truncated: bool = False) -> Judgement:
         """The verdict on one completion of the named strategy, given the gold `answer`.
@@ -104,12 +108,12 @@ class Verifier:
         comparison = compare_without_symbols(predicted, gold)
         if comparison is not None:
             return comparison
-        return compare_symbolically(predicted, gold, self._sandbox, self._symbolic_timeout_s)
+        return compare_symbolically(predicted, gold, self._algebra, self._symbolic_timeout_s)
 
     def close(self) -> None:
         """Ends all worker processes. Judging after that is an error for what needs them."""
-        self._monty.close()
-        self._sandbox.close()
+        self._programs.close()
+        self._algebra.close()
 
     def __enter__(self) -> "Verifier":
         return self

@@ -8,7 +8,7 @@ import pytest
 from siked_ray.training import around_steps
 from siked_ray.training.around_steps import AroundSteps
 from siked_ray.training.selection import AllExported, BestByLoss
-from siked_ray.training.steps import Progress
+from siked_ray.training.steps import Due, Progress
 
 
 def test_the_lowest_held_out_loss_is_what_stays():
@@ -49,7 +49,7 @@ class Calls:
 def around(make_plan, tmp_path, monkeypatch: pytest.MonkeyPatch):
     """Ten steps, a candidate every four, the clock of the checkpoints always due."""
 
-    def make(rank: int = 0, num_steps: int = 10):
+    def make(rank: int = 0, num_steps: int = 10, interval_s: float = 0.0, notice=lambda: None):
         reported, exported, board = [], [], Calls()
         monkeypatch.setattr(around_steps, "_BOARD_INTERVAL_S", 0.0)
         job = SimpleNamespace(
@@ -58,13 +58,13 @@ def around(make_plan, tmp_path, monkeypatch: pytest.MonkeyPatch):
             title="training",
             log_prefix=str(tmp_path / "logs" / "training_00"),
             loggers=("tensorboard",),
-            checkpoint_interval_s=0.0,
+            checkpoint_interval_s=interval_s,
         )
         checkpoints = SimpleNamespace(
             report=lambda progress, extra: reported.append((progress.steps, len(extra["candidates"])))
         )
         candidates = AllExported(folder="out-candidates", export_to=exported.append)
-        hooks = AroundSteps(job, range(num_steps), checkpoints, candidates, rank).hooks()
+        hooks = AroundSteps(job, range(num_steps), checkpoints, candidates, rank, notice).hooks()
         return SimpleNamespace(hooks=hooks, reported=reported, exported=exported, board=board)
 
     return make
@@ -75,7 +75,7 @@ def run_steps(hooks, losses: list[float]) -> None:
     for loss in losses:
         progress.steps += 1
         progress.losses.append(loss)
-        hooks.after_step(progress, progress.steps in (5, 10))
+        hooks.after_step(progress, Due.CHECKPOINT if progress.steps in (5, 10) else Due.NOTHING)
 
 
 @pytest.mark.parametrize("rank", [0, 1])
@@ -85,7 +85,20 @@ def test_all_workers_report_checkpoints_and_export_candidates_but_one_shows(arou
     assert stage.reported == [(5, 1)], "with the candidates so far; none after the last step, the export follows"
     assert stage.exported == ["out-candidates/step_0000004", "out-candidates/step_0000008"]
     assert len(stage.board.made) == (10 if rank == 0 else 0)
-    assert stage.hooks.is_due()
+    assert stage.hooks.what_is_due() is Due.CHECKPOINT
+
+
+def test_a_notice_of_preemption_makes_one_checkpoint(around, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(around_steps, "_LOOK_INTERVAL_S", 0.0)
+    notices = iter([None, "node a", "node a", "nodes a and b"])
+    stage = around(interval_s=1000.0, notice=lambda: next(notices))
+    assert stage.hooks.what_is_due() is Due.LOOK
+    progress = Progress(seconds=1.0, tokens=1)
+    for due in (Due.LOOK, Due.NOTHING, Due.LOOK, Due.LOOK, Due.LOOK):
+        progress.steps += 1
+        progress.losses.append(2.0)
+        stage.hooks.after_step(progress, due)
+    assert [steps for steps, _ in stage.reported] == [3, 5]
 
 
 def test_a_warning_reaches_the_board_once_it_is_true(around):

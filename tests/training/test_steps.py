@@ -16,7 +16,7 @@ from siked_ray.training.model import optimizer_and_schedule
 from siked_ray.training.packing import Example, Lengths
 from siked_ray.training.plain_engine import PlainEngine
 from siked_ray.training.plan import plan_steps
-from siked_ray.training.steps import Hooks, Progress, Worker, train
+from siked_ray.training.steps import Due, Hooks, Progress, Worker, train
 
 CPU = torch.device("cpu")
 
@@ -203,16 +203,16 @@ def test_the_gradient_of_a_step_is_that_of_the_mean_loss_per_target(model, make_
 
 
 def test_hooks_are_called_after_every_step(model, make_plan):
-    seen, clock = [], iter([False, True, False, False, True, False])
+    seen, clock = [], iter([Due.NOTHING, Due.CHECKPOINT, Due.LOOK, *[Due.NOTHING] * 9])
     examples = random_examples(9)
     hooks = Hooks(
         after_step=lambda progress, due: seen.append((progress.steps, progress.losses[-1], due)),
-        is_due=lambda: next(clock),
+        what_is_due=lambda: next(clock),
     )
     result = train_on(FakeEngine(model, 1), examples, make_plan(epochs=2, rows_per_step=2), hooks=hooks)
     assert [step for step, _, _ in seen] == list(range(1, result.steps + 1))
     assert [loss for _, loss, _ in seen] == result.losses
-    assert [due for _, _, due in seen][:3] == [False, True, False]
+    assert [due for _, _, due in seen][:3] == [Due.NOTHING, Due.CHECKPOINT, Due.LOOK]
     assert result.tokens == 2 * sum(len(example) for example in examples)
 
 

@@ -89,7 +89,7 @@ def test_different(left: str, right: str) -> None:
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxPool]:
-    with SandboxPool() as pool:
+    with SandboxPool(algebra=True) as pool:
         yield pool
 
 

@@ -28,9 +28,10 @@ _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-_PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv.pop()); from siked_ray.verification.sandbox.server import main; main()"
-)
+_PROGRAM = """
+import sys; sys.path.insert(0, sys.argv[1])
+from siked_ray.verification.sandbox.server import main; main(algebra=sys.argv[2] == "algebra")
+"""
 
 
 class SandboxError(Exception):
@@ -46,9 +47,13 @@ class SandboxTimeout(SandboxError):
 
 
 class SandboxPool:
-    """Up to `num_workers` server processes, started when first needed, reused, replaced after a failure."""
+    """Up to `num_workers` server processes, started when first needed, reused, replaced after a failure.
 
-    def __init__(self, *, num_workers: int = 1, memory_mb: int = 64) -> None:
+    With `algebra` they have sympy, numpy and math-verify; without, they start and answer several times faster.
+    """
+
+    def __init__(self, *, algebra: bool, num_workers: int = 1, memory_mb: int = 64) -> None:
+        self._algebra = algebra
         self._memory_mb = memory_mb
         self._slots: queue.LifoQueue[_Server | None] = queue.LifoQueue()
         for _ in range(num_workers):
@@ -70,7 +75,7 @@ class SandboxPool:
         try:
             if self._closed.is_set():
                 raise SandboxError("the sandbox is closed")
-            server = server or _Server()
+            server = server or _Server(algebra=self._algebra)
             return _checked(
                 server.ask(
                     {**task, "timeout_s": timeout_s, "memory_mb": self._memory_mb},
@@ -103,9 +108,9 @@ class SandboxPool:
 class _Server:
     """One server process; used by one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, algebra: bool) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", _PROGRAM, str(_ROOT)],
+            [sys.executable, "-I", "-B", "-c", _PROGRAM, str(_ROOT), "algebra" if algebra else "plain"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -74,14 +74,21 @@ _BUILTINS = """
     RecursionError RuntimeError StopIteration TypeError ValueError ZeroDivisionError ImportError ModuleNotFoundError
 """
 
+_HEAVY = ("sympy", "numpy", "numpy.linalg")
+
 #: Resolved by name alone, from anywhere below the module: `from sympy.solvers import solve`.
 _FLAT = ("sympy",)
 
 
-def resolve() -> dict[str, SimpleNamespace]:
-    """For each granted module a namespace with exactly the granted names."""
-    modules = {module: SimpleNamespace(**_public(module, names)) for module, names in _MODULES.items()}
-    modules["numpy"].linalg = modules["numpy.linalg"]
+def resolve(*, algebra: bool) -> dict[str, SimpleNamespace]:
+    """For each granted module a namespace with exactly the granted names; sympy and numpy only with `algebra`."""
+    modules = {
+        module: SimpleNamespace(**_public(module, names))
+        for module, names in _MODULES.items()
+        if algebra or module not in _HEAVY
+    }
+    if algebra:
+        modules["numpy"].linalg = modules["numpy.linalg"]
     vars(modules["datetime"]).update(date=frozen.date, datetime=frozen.datetime)
     return modules
 

@@ -13,8 +13,8 @@ _MAX_PRINTED_CHARS = 20_000
 _DIGITS = 20
 
 
-def run(code: str) -> dict[str, Any]:
-    """{"answers": […]} or {"verdict", "reason"}; raises for what the program raises."""
+def run(code: str, *, algebra: bool) -> dict[str, Any]:
+    """{"answers": […]} or {"verdict", "reason"}; raises what the program raises. `algebra`: with sympy and numpy."""
     try:
         tree = guard.checked_tree(code)
     except guard.Refused as error:
@@ -22,7 +22,7 @@ def run(code: str) -> dict[str, Any]:
     except (SyntaxError, ValueError, RecursionError) as error:
         return {"verdict": "error", "reason": f"{type(error).__name__}: {error}"[:200]}
     try:
-        outcome = outcome_of(_execute(tree), _plain)
+        outcome = outcome_of(_execute(tree, algebra), _plain)
     except Exception as error:
         return {"verdict": "error", "reason": f"{type(error).__name__}: {error}"[:200]}
     return _reply(outcome)
@@ -34,9 +34,9 @@ def _reply(outcome: Outcome) -> dict[str, Any]:
     return {"answers": list(outcome.answers)}
 
 
-def _execute(tree: ast.Module) -> Findings:
+def _execute(tree: ast.Module, algebra: bool) -> Findings:
     printed = io.StringIO()
-    names = _namespace(printed)
+    names = _namespace(printed, algebra)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     random.seed(0)  # here, because Python draws a new seed in every forked child
     exec(compile(tree, "program", "exec"), names)  # in a jailed child, on a checked tree
@@ -51,18 +51,20 @@ def _execute(tree: ast.Module) -> Findings:
     return Findings(variable=variable, expression=expression, returned=returned, printed=printed.getvalue())
 
 
-def _namespace(printed: io.StringIO) -> dict[str, Any]:
+def _namespace(printed: io.StringIO, algebra: bool) -> dict[str, Any]:
     """Builtins, and the names of sympy and math that program-of-thought prompts take for granted."""
-    modules = granted.resolve()
+    modules = granted.resolve(algebra=algebra)
 
     def show(*values: Any, sep: str = " ", end: str = "\n", **_: Any) -> None:
         if printed.tell() > _MAX_PRINTED_CHARS:
             raise RuntimeError("too much printed")
         printed.write(str(sep).join(map(str, values)) + str(end))
 
-    sympy_names = vars(modules["sympy"])
-    names: dict[str, Any] = {name: sympy_names[name] for name in ASSUMED_NAMES if name in sympy_names}
-    names.update(math=modules["math"], statistics=modules["statistics"], np=modules["numpy"], solve_it=_solve_it)
+    names: dict[str, Any] = {"math": modules["math"], "statistics": modules["statistics"]}
+    if algebra:
+        sympy_names = vars(modules["sympy"])
+        names.update({name: sympy_names[name] for name in ASSUMED_NAMES if name in sympy_names})
+        names.update(np=modules["numpy"], solve_it=_solve_it)
     names["__builtins__"] = {**granted.builtins(), "print": show, "__import__": granted.make_import(modules)}
     names["__name__"] = "__main__"
     return names
@@ -95,9 +97,11 @@ def _numpy_text(value: Any) -> str | None:
 
 
 def _sympy_text(value: object) -> str | None:
+    if not type(value).__module__.startswith("sympy."):
+        return None
     import sympy
 
-    if not isinstance(value, sympy.Basic) or not type(value).__module__.startswith("sympy."):
+    if not isinstance(value, sympy.Basic):
         return None
     if isinstance(
         value, sympy.logic.boolalg.BooleanAtom | sympy.logic.boolalg.BooleanFunction | sympy.core.relational.Relational
@@ -127,18 +131,27 @@ def _real_text(value: Any) -> str:
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
 
 
-def warm_up() -> None:
-    """Makes sympy import what it imports lazily: in the jail it cannot open files any more."""
-    run("from fractions import Fraction\nimport statistics\nx = statistics.mean([1, 2])\nanswer = Fraction(1, 2)")
-    run("import numpy as np\na = np.array([[1, 1], [1, -1]])\nanswer = np.linalg.solve(a, [5, 1])[0] + np.mean(a)")
-    run("import numpy as np\na = np.arange(5)\nanswer = a[a > 2].sum() + a.mean() + a.std() + np.median(a)")
-    run("import numpy as np\nanswer = np.roots([1, 2])[0] + np.array([[1, 2]]).sum(axis=0)[0]")
-    run("from datetime import datetime\nanswer = datetime.strptime('2024-02-01', '%Y-%m-%d').day")
-    for code in _WARM_UP_PROGRAMS:
-        run("from sympy import *\nimport sympy\nx, y = symbols('x y')\n" + code)
+def warm_up(*, algebra: bool) -> None:
+    """Makes the libraries import what they import lazily: in the jail they cannot open files any more."""
+    for code in _WARM_UP_PLAIN:
+        run(code, algebra=algebra)
+    if algebra:
+        for code in _WARM_UP_NUMPY:
+            run("import numpy as np\n" + code, algebra=True)
+        for code in _WARM_UP_SYMPY:
+            run("from sympy import *\nimport sympy\nx, y = symbols('x y')\n" + code, algebra=True)
 
 
-_WARM_UP_PROGRAMS = (
+_WARM_UP_PLAIN = (
+    "from fractions import Fraction\nimport statistics\nx = statistics.mean([1, 2])\nanswer = Fraction(1, 2)",
+    "from datetime import datetime\nanswer = datetime.strptime('2024-02-01', '%Y-%m-%d').day",
+)
+_WARM_UP_NUMPY = (
+    "a = np.array([[1, 1], [1, -1]])\nanswer = np.linalg.solve(a, [5, 1])[0] + np.mean(a)",
+    "a = np.arange(5)\nanswer = a[a > 2].sum() + a.mean() + a.std() + np.median(a)",
+    "answer = np.roots([1, 2])[0] + np.array([[1, 2]]).sum(axis=0)[0]",
+)
+_WARM_UP_SYMPY = (
     "answer = solve(x**2 - 4, x)[0]",
     "answer = solve([Eq(x + y, 5), Eq(x - y, 1)], [x, y])[x]",
     "answer = solve([x**2 + y - 5, x - y + 1], [x, y])[0][0]",

@@ -8,6 +8,7 @@ then refuses to run anything.
 import ctypes
 import platform
 import struct
+from functools import cache
 
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 38, 22, 2
 _ALLOW, _KILL_PROCESS, _ERRNO_EPERM = 0x7FFF0000, 0x80000000, 0x00050001
@@ -86,12 +87,18 @@ def is_supported() -> bool:
     return platform.system() == "Linux" and platform.machine() in _ARCHITECTURES
 
 
-def install() -> None:
-    """Confines this process, for good. Raises OSError where the kernel does not take the filter."""
+@cache
+def compiled() -> bytes:
+    """The filter for this machine; made before forking, so that no child spends time on it. Raises OSError."""
     if not is_supported():
         raise OSError(f"no system-call filter for {platform.system()} on {platform.machine()}")
     architecture, column = _ARCHITECTURES[platform.machine()]
-    code = _filter(architecture, *(_numbers(table, column) for table in (_ALLOWED, _DENIED, _MEMORY)))
+    return _filter(architecture, *(_numbers(table, column) for table in (_ALLOWED, _DENIED, _MEMORY)))
+
+
+def install() -> None:
+    """Confines this process, for good. Raises OSError where the kernel does not take the filter."""
+    code = compiled()
     buffer = ctypes.create_string_buffer(code, len(code))
     program = _Program(len(code) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)

@@ -1,4 +1,4 @@
-"""The server process: loads sympy once, then forks one jailed child per task and watches its clock.
+"""The server process: loads its libraries once, then forks one jailed child per task and watches its clock.
 
 Reads one JSON task per line on stdin, writes one JSON reply per line on stdout. It never interprets what a
 child sends: it passes on the bytes. Single-threaded, so that forking is safe. Ends when stdin closes.
@@ -12,6 +12,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any, NoReturn
 
 _MAX_REPLY_BYTES = 65_536
@@ -21,19 +23,21 @@ WALL_CLOCK_FACTOR = 4
 Run = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def main() -> None:
-    """Entry point of the process that `client` starts."""
+def main(*, algebra: bool) -> None:
+    """Entry point of the process that `client` starts; `algebra`: with sympy, numpy and math-verify."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the client decides
     reply_fd = os.dup(1)
     os.dup2(2, 1)  # nothing that prints by accident may end up among the replies
-    from siked_ray.verification.sandbox import tasks
+    from siked_ray.verification.sandbox import seccomp, tasks
 
-    tasks.warm_up()
+    tasks.warm_up(algebra=algebra)
+    with suppress(OSError):  # each child says so by itself
+        seccomp.compiled()
     gc.collect()
     gc.freeze()
     _send(reply_fd, json.dumps({"ready": True}).encode())
     for line in sys.stdin.buffer:
-        _send(reply_fd, _run_in_child(tasks.run, json.loads(line)))
+        _send(reply_fd, _run_in_child(partial(tasks.run, algebra=algebra), json.loads(line)))
 
 
 def _send(reply_fd: int, reply: bytes) -> None:
@@ -94,7 +98,3 @@ def _child(run: Run, task: dict[str, Any], result_fd: int) -> NoReturn:
         os.write(result_fd, reply[:_MAX_REPLY_BYTES])
     finally:
         os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

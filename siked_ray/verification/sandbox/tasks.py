@@ -1,27 +1,31 @@
 """What a jailed child does: run a program of the second tier, or compare two answers symbolically.
 
-`warm_up` runs in the server before any fork: what sympy and math-verify load lazily must be loaded by then,
-because a child cannot open files.
+`warm_up` runs in the server before any fork: what the libraries load lazily must be loaded by then, because a
+child cannot open files. A server without `algebra` has neither sympy nor numpy: it is small, so that it forks
+in a fraction of the time.
 """
 
 from typing import Any
 
 
-def warm_up() -> None:
+def warm_up(*, algebra: bool) -> None:
     """Imports and exercises what tasks use, and makes sympy's reading of strings safe."""
-    from siked_ray.verification.sandbox import safe_strings
+    if algebra:
+        from siked_ray.verification.sandbox import safe_strings, symbolic
 
-    safe_strings.install()
-    from siked_ray.verification.sandbox import program, symbolic
+        safe_strings.install()
+        symbolic.warm_up()
+    from siked_ray.verification.sandbox import program
 
-    program.warm_up()
-    symbolic.warm_up()
+    program.warm_up(algebra=algebra)
 
 
-def run(task: dict[str, Any]) -> dict[str, Any]:
+def run(task: dict[str, Any], *, algebra: bool) -> dict[str, Any]:
     """The reply to a task; called in a jailed child, whose memory is thrown away afterwards."""
-    from siked_ray.verification.sandbox import program, symbolic
-
     if task["task"] == "program":
-        return program.run(str(task["code"]))
+        from siked_ray.verification.sandbox import program
+
+        return program.run(str(task["code"]), algebra=algebra)
+    from siked_ray.verification.sandbox import symbolic
+
     return {"equal": symbolic.same(str(task["predicted"]), str(task["gold"]))}

@@ -1,0 +1,30 @@
+"""Nodes that are about to be taken away: spot instances under notice, nodes drained by hand or by the autoscaler."""
+
+import time
+from collections.abc import Set
+from typing import Any, cast
+
+_ASK_AGAIN_S = 5.0
+
+
+class DrainingNodes:
+    """What Ray says of them, asked every few seconds at most. They go on working until they are gone."""
+
+    def __init__(self) -> None:
+        self._node_ids: Set[str] = frozenset()
+        self._asked_at = float("-inf")
+
+    def node_ids(self) -> Set[str]:
+        """Ids of the nodes that are being drained."""
+        now = time.monotonic()
+        if now - self._asked_at >= _ASK_AGAIN_S:
+            self._asked_at = now
+            self._node_ids = frozenset(_draining_nodes())
+        return self._node_ids
+
+
+def _draining_nodes() -> dict[str, int]:
+    """Node id → deadline. Ray has it for its own libraries only; Ray Train asks in the same way."""
+    from ray._private import state
+
+    return cast(Any, state.state).get_draining_nodes()

@@ -1,0 +1,94 @@
+"""Nodes under notice of preemption: nothing new goes there, and what was trained is in a checkpoint before they go."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from siked_ray.data.storage import Storage
+from siked_ray.generation.dispatch import Dispatch
+from siked_ray.generation.durable import compact
+from siked_ray.generation.pool import EnginePool
+from siked_ray.generation.requests import missing_requests, request_batches
+from siked_ray.training.plan import TrainingPlan
+from tests.cluster.conftest import Nodes, started_cluster
+from tests.generation.conftest import FunctionEngine, make_sink, make_size, make_spec, make_task, write_problems
+from tests.training.deepspeed_runs import plan_values
+from tests.training.trained import Board, group, train_small
+
+pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+@pytest.fixture
+def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
+    """A head and two nodes of one CPU; this process is connected."""
+    import ray
+
+    monkeypatch.setenv("RAY_TRAIN_PREEMPTION_POLL_INTERVAL_S", "0.5")
+    with started_cluster(2, num_cpus=1) as nodes:
+        ray.init(address=nodes.cluster.address, log_to_driver=False, logging_level="ERROR")
+        yield nodes
+
+
+def drain(nodes: Nodes, node: Any, seconds: int) -> None:
+    """What a spot instance's notice becomes: the node is drained, and gone at the deadline."""
+    command = [str(Path(sys.executable).with_name("ray")), "drain-node", "--address", nodes.cluster.address]
+    notice = ["--node-id", node.node_id, "--reason", "DRAIN_NODE_REASON_PREEMPTION", "--reason-message", "spot"]
+    subprocess.run([*command, *notice, "--deadline-remaining-seconds", str(seconds)], check=True, timeout=60)
+
+
+def test_engines_leave_a_draining_node_without_losing_a_row(nodes: Nodes, tmp_path: Path):
+    storage, sink = Storage(str(tmp_path / "run")), make_sink(Storage(str(tmp_path / "run")))
+    name = write_problems(storage, "train", [f"how many, {i}?" for i in range(200)])
+    blocks, num_rows = missing_requests(storage, [name], ("cot", "pot"), set())
+    spec = replace(make_spec(partial(FunctionEngine, folder=str(tmp_path), seconds=0.2)), rows_in_flight=16)
+    size = replace(make_size(2, 2), cpus_per_engine=1.0)
+    pool = EnginePool("student", spec, size, name="student", log_dir=str(tmp_path))
+    dispatch = Dispatch(pool, make_task(), sink, request_batches(storage, blocks, 8), num_rows)
+    sampling = threading.Thread(target=dispatch.run)
+    sampling.start()
+    opened = tmp_path / "opened"
+    while not opened.exists() or len(opened.read_text().splitlines()) < 2:
+        time.sleep(0.1)
+    leaving = nodes.workers[0]
+    drain(nodes, leaving, 120)
+    nodes.add()
+    while len(opened.read_text().splitlines()) < 3:
+        assert sampling.is_alive(), "the third engine is opened while there is work"
+        time.sleep(0.1)
+    nodes.kill(leaving)
+    sampling.join()
+    pool.close()
+    assert dispatch.num_losses == 0
+    rows = storage.read_parquet(compact(sink)).to_pylist()
+    assert len({(row["problem_id"], row["requested"]) for row in rows}) == num_rows
+
+
+def test_training_takes_a_checkpoint_before_a_node_goes(nodes: Nodes, tiny_model: str, tmp_path: Path):
+    import ray
+
+    board = ray.remote(Board).options(num_cpus=0).remote()
+    plan = TrainingPlan(**plan_values(epochs=40, rows_per_step=2, micro_batch_size=1, zero_stage=2))
+    outcome: dict[str, Any] = {}
+    workers = group(checkpoint_interval_s=10_000.0)
+    training = threading.Thread(target=lambda: outcome.update(train_small(tmp_path, tiny_model, plan, workers, board)))
+    training.start()
+    while ray.get(board.step.remote()) < 20:
+        assert training.is_alive()
+        time.sleep(0.1)
+    leaving = nodes.workers[0]
+    drain(nodes, leaving, 15)
+    nodes.add()
+    time.sleep(15)
+    noticed = ray.get(board.step.remote())
+    nodes.kill(leaving)
+    training.join()
+    assert 0 < outcome["resumed_at_step"] <= noticed
+    assert outcome["steps"] == len(outcome["losses"])
