@@ -43,7 +43,7 @@ from siked_ray.driver.inputs import problem_row
 from siked_ray.driver.placement import prompt_templates
 from siked_ray.generation.dispatch import Dispatch, rows_per_call
 from siked_ray.generation.durable import finished_rows
-from siked_ray.generation.engine import EncodedPrompt, Sample
+from siked_ray.generation.engine import EncodedPrompt, Sample, SamplingParameters
 from siked_ray.generation.pool import EnginePool, EngineSpec, PoolSize
 from siked_ray.generation.requests import missing_requests, request_batches
 from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
@@ -72,10 +72,10 @@ class FakeEngine:
     def encode(self, prompt: str, forced: str) -> EncodedPrompt:
         return EncodedPrompt(text=prompt + forced, token_ids=None)
 
-    def submit(self, prompt: EncodedPrompt, *, seed: int, **_: object) -> Future[Sample]:
+    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
         future: Future[Sample] = Future()
         with self._changed:
-            self._waiting.append((prompt.text, seed, future))
+            self._waiting.append((prompt.text, parameters.seed, future))
             self._changed.notify()
         return future
 

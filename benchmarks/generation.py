@@ -17,7 +17,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from concurrent.futures import Future
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from siked_ray.driver.placement import engine_spec, pool_size, prompt_templates,
 from siked_ray.generation.batch import BatchSampler
 from siked_ray.generation.dispatch import Dispatch, rows_per_call
 from siked_ray.generation.durable import compact
+from siked_ray.generation.engine import EncodedPrompt, Sample, SamplingParameters
 from siked_ray.generation.pool import EnginePool
 from siked_ray.generation.requests import missing_requests, request_batches
 from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
@@ -179,14 +181,11 @@ class Benchmark:
     def _requests(self) -> list[dict[str, Any]]:
         """The prompts and seeds of all samples, as our own sampler makes them."""
         recorder = Recorder(self.bare.get_tokenizer())
-        plan = replace(sampling_plan(self.config), keep=None)
-        sampler = BatchSampler(self._task(plan), recorder, None, None)  # type: ignore[arg-type]
+        sampler = BatchSampler(self._task(replace(sampling_plan(self.config), keep=None)), recorder, recorder, None)  # type: ignore[arg-type]
         for problem in self.problems:
             for strategy in self.config.strategies:
-                row = problem_row(problem, "train") | {"strategy": strategy}
-                recorder.row = row
-                live = sampler._prepare(row)
-                sampler._draw(live, None)  # type: ignore[arg-type]
+                recorder.row = problem_row(problem, "train") | {"strategy": strategy}
+                list(sampler.run([recorder.row]))
         return recorder.requests
 
     def _generate(self, requests: list[dict[str, Any]]) -> list[Any]:
@@ -207,7 +206,7 @@ class Benchmark:
 
 
 class Recorder:
-    """Stands where an engine stands and writes down what it is asked for."""
+    """Stands where an engine and a verifier stand and writes down what the engine is asked for."""
 
     name, max_model_len, busy_s = "", None, 0.0
 
@@ -219,11 +218,14 @@ class Recorder:
         self.row: dict[str, Any] = {}
         self.encode = VllmEngine.encode.__get__(self)
 
-    def submit(self, prompt: Any, **parameters: Any) -> "Recorder":
-        self.requests.append(self.row | {"token_ids": prompt.token_ids} | parameters)
-        return self
+    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
+        self.requests.append(self.row | {"token_ids": prompt.token_ids} | asdict(parameters))
+        future: Future[Sample] = Future()
+        future.set_result(Sample(text="", num_prompt_tokens=0, num_tokens=0, finished=False))
+        return future
 
-    def add_done_callback(self, _: Any) -> None: ...
+    def may_be_slow(self, *_: str) -> bool:
+        return False
 
 
 def first_correct(rollouts: list[dict[str, Any]]) -> dict[tuple[str, str], str]:

@@ -15,7 +15,6 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,7 @@ from siked_ray.data.storage import Storage
 from siked_ray.driver.inputs import problem_row
 from siked_ray.generation.dispatch import Dispatch, rows_per_call
 from siked_ray.generation.durable import compact, finished_rows
-from siked_ray.generation.engine import EncodedPrompt, Sample
+from siked_ray.generation.engine import EncodedPrompt, Sample, SamplingParameters
 from siked_ray.generation.pool import EnginePool, EngineSpec, PoolSize
 from siked_ray.generation.requests import missing_requests, request_batches
 from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
@@ -54,9 +53,9 @@ class InstantEngine:
     def encode(self, prompt: str, forced: str) -> EncodedPrompt:
         return EncodedPrompt(text=prompt + forced, token_ids=None)
 
-    def submit(self, prompt: EncodedPrompt, *, seed: int, stop: Sequence[str] = (), **_: Any) -> Future[Sample]:
+    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
         future: Future[Sample] = Future()
-        text = f" Five and two are seven.\nThe answer is {7 if seed % 2 else 8}."
+        text = f" Five and two are seven.\nThe answer is {7 if parameters.seed % 2 else 8}."
         future.set_result(Sample(text=text, num_prompt_tokens=80, num_tokens=150, finished=True))
         return future
 

@@ -2,6 +2,7 @@
 
 `world:…` names a recipe of `siked_ray.world.recipes`. The cache's key is the hash of the recipe, of the texts that the
 model is trained on and of its vocabulary, so a changed recipe or prompt makes a new model and never serves an old one.
+A run with fewer strategies starts from the same models: they know all of the world's.
 """
 
 import os
@@ -18,6 +19,7 @@ from siked_ray.driver.models import WORLD
 from siked_ray.driver.placement import prompt_templates, worker_group
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.trainer import WorkerGroup, discard_checkpoints, fine_tune, loss_note
+from siked_ray.world.prompts import STRATEGIES
 from siked_ray.world.recipes import CONTEXT, RECIPES, Recipe, pretraining_rows, random_model
 from siked_ray.world.tokenizer import build_tokenizer
 
@@ -48,7 +50,7 @@ def resolve_models(models: Mapping[str, str], config: Config, *, board: Any, log
 def _prepared(name: str, config: Config) -> Storage:
     """The cache folder of a model, with the texts and the random weights that it starts from."""
     recipe = RECIPES[name]
-    rows = pretraining_rows(recipe, config.strategy_records(), prompt_templates(config))
+    rows = rows_of(recipe, config)
     vocabulary = sorted(build_tokenizer().get_vocab().items())
     key = content_hash(asdict(recipe), vocabulary, *(f"{row['prompt']}{row['response']}" for row in rows))
     storage = Storage(str(cache_dir() / f"{name.removeprefix(WORLD)}-{key}"))
@@ -58,6 +60,13 @@ def _prepared(name: str, config: Config) -> Storage:
         storage.write_parquet(_ROWS, pa.Table.from_pylist(rows))
         random_model(recipe, storage.path(_RANDOM))
     return storage
+
+
+def rows_of(recipe: Recipe, config: Config) -> list[dict[str, str]]:
+    """What a model is made from: the run's prompts, all the world's strategies."""
+    known = [one.name for one in STRATEGIES if one.name in config.prompts.strategies]
+    strategies = config.model_copy(update={"strategies": known}).strategy_records()
+    return pretraining_rows(recipe, strategies, prompt_templates(config))
 
 
 def cache_dir() -> Path:

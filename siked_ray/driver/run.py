@@ -18,6 +18,7 @@ from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger, StageRecord
 from siked_ray.data.storage import Storage
 from siked_ray.driver.bootstrap import resolve_models
+from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.failures import as_siked_error
 from siked_ray.driver.generating import Generating
 from siked_ray.driver.inputs import RunInputs
@@ -146,7 +147,9 @@ def _ray_stages(driver: Driver) -> RayStages:
     config, inputs = driver.config, driver.inputs
     side_by_side = fit_side_by_side(config)
     placement = StagePlacement(config, driver.board, keep_engines_while_training=side_by_side)
-    models = resolve_models(inputs.models, config, board=driver.board, log_dir=driver.log_dir)
+    has_sampled = Ledger(driver.storage).read("rollouts_teacher") is not None
+    needed = {key: name for key, name in inputs.models.items() if key == STUDENT or not has_sampled}
+    models = inputs.models | resolve_models(needed, config, board=driver.board, log_dir=driver.log_dir)
     generating = Generating(
         driver.board,
         specs={key: engine_spec(config, key, inputs.max_model_len[key]) for key in models},
@@ -160,7 +163,7 @@ def _ray_stages(driver: Driver) -> RayStages:
         generating,
         driver.board,
         teacher_models=models,
-        base_model=models["student"],
+        base_model=models[STUDENT],
         test_sets=list(inputs.test_sets),
         log_dir=driver.log_dir,
         on_begin=placement.before,

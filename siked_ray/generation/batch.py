@@ -1,25 +1,33 @@
 """Sample and verify rows {problem_id, question, answer, strategy} on one engine → rollouts, row by row.
 
-Plain Python: the engine and the verifier are passed in, so that the logic is testable without either. Verdicts
-are found in a thread pool, off the engine's thread; a program that loops delays its own row only.
+Plain Python: the engine and the verifier are passed in, so that the logic is testable without either. The engine's own
+thread only puts what is finished into a queue: every wake-up there is time in which nothing is decoded.
 """
 
 import queue
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 from siked_ray.core.ids import request_id, sampling_seed
 from siked_ray.core.prompts import student_prompt, teacher_prompt
 from siked_ray.core.rollout import FREE, Rollout
 from siked_ray.core.strategy import Strategy, clean_rationale, split_tag
 from siked_ray.core.verdict import Judgement, Verdict
-from siked_ray.generation.engine import EncodedPrompt, Engine, RequestRejected, Sample
+from siked_ray.generation.engine import EncodedPrompt, Engine, RequestRejected, Sample, SamplingParameters
 from siked_ray.generation.sampler import RowSampler
 from siked_ray.generation.task import GenerationTask, Role, Row
 
-Judge = Callable[[str, str, str], Judgement]
+
+class Judge(Protocol):
+    """What sampling needs of a verifier."""
+
+    def judge(self, strategy: str, completion: str, answer: str) -> Judgement:
+        """The verdict on a completion."""
+
+    def may_be_slow(self, strategy: str, completion: str, answer: str) -> bool:
+        """Whether another process may have a part in it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,16 +57,24 @@ class _LiveRow:
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrival:
-    """What became of one sample of a row."""
+class _Draw:
+    """One sample of a row."""
 
     live: _LiveRow
     index: int
-    outcome: Rollout | RequestRejected
+    identity: str
+    seed: int
+
+
+#: Samples come from the engine, rollouts from where they were judged.
+_Arrivals = queue.SimpleQueue[tuple[_Draw, "Future[Sample] | Future[Rollout]"]]
 
 
 class BatchSampler:
-    """Runs batches of rows of one task; several batches may run at once and share the engine."""
+    """Runs batches of rows of one task; several batches may run at once and share the engine.
+
+    What may be slow is judged in `executor`, and delays its own row only.
+    """
 
     def __init__(self, task: GenerationTask, engine: Engine, judge: Judge, executor: Executor) -> None:
         self._task = task
@@ -69,7 +85,7 @@ class BatchSampler:
 
     def run(self, rows: Sequence[Row]) -> Iterator[SampledRow | Quarantined]:
         """Yield each row as soon as it is finished; rows that cannot be sampled come quarantined."""
-        arrivals: queue.SimpleQueue[_Arrival | BaseException] = queue.SimpleQueue()
+        arrivals: _Arrivals = queue.SimpleQueue()
         num_outstanding = 0
         for row in rows:
             live = self._prepare(row)
@@ -78,22 +94,42 @@ class BatchSampler:
             else:
                 num_outstanding += self._draw(live, arrivals)
         while num_outstanding:
-            arrival = arrivals.get()
-            if isinstance(arrival, BaseException):
-                raise arrival
-            num_outstanding += self._arrived(arrival, arrivals) - 1
-            if not arrival.live.sampler.outstanding:
-                yield _finished(arrival.live)
+            draw, future = arrivals.get()
+            outcome = self._outcome(draw, future, arrivals)
+            if outcome is None:
+                continue
+            num_outstanding += self._arrived(draw, outcome, arrivals) - 1
+            if not draw.live.sampler.outstanding:
+                yield _finished(draw.live)
 
-    def _arrived(self, arrival: _Arrival, arrivals: queue.SimpleQueue[Any]) -> int:
+    def _outcome(
+        self, draw: _Draw, future: "Future[Sample] | Future[Rollout]", arrivals: _Arrivals
+    ) -> Rollout | RequestRejected | None:
+        """What became of a sample; None when it is being judged and will arrive once more."""
+        try:
+            arrived = future.result()
+        except RequestRejected as error:
+            return error
+        if isinstance(arrived, Rollout):
+            return arrived
+        strategy, text = self._chosen_strategy(draw.live.row["strategy"], arrived.text)
+        completion = clean_rationale(text)
+        name = strategy.name if strategy else ""
+        if strategy is None or not self._judge.may_be_slow(name, completion, draw.live.row["answer"]):
+            return self._rollout(draw, arrived, strategy, completion)
+        judging = self._executor.submit(self._rollout, draw, arrived, strategy, completion)
+        judging.add_done_callback(lambda judged: arrivals.put((draw, judged)))
+        return None
+
+    def _arrived(self, draw: _Draw, outcome: Rollout | RequestRejected, arrivals: _Arrivals) -> int:
         """Take a sample in; the number of samples that were drawn because of it."""
-        live, outcome = arrival.live, arrival.outcome
+        live = draw.live
         if isinstance(outcome, RequestRejected):
             live.rejection = str(outcome)
-            live.sampler.give_up(arrival.index)
+            live.sampler.give_up(draw.index)
             return 0
         live.rollouts.append(outcome)
-        live.sampler.add(arrival.index, outcome.verdict)
+        live.sampler.add(draw.index, outcome.verdict)
         return self._draw(live, arrivals)
 
     def _prepare(self, row: Row) -> _LiveRow | Quarantined:
@@ -123,45 +159,35 @@ class BatchSampler:
         forced = "" if row["strategy"] == FREE else self._strategies[row["strategy"]].tag
         return self._engine.encode(student_prompt(templates, row["question"]), forced)
 
-    def _draw(self, live: _LiveRow, arrivals: queue.SimpleQueue[Any]) -> int:
+    def _draw(self, live: _LiveRow, arrivals: _Arrivals) -> int:
         indices = live.sampler.next_indices()
         for index in indices:
             self._submit(live, index, arrivals)
         return len(indices)
 
-    def _submit(self, live: _LiveRow, index: int, arrivals: queue.SimpleQueue[Any]) -> None:
+    def _submit(self, live: _LiveRow, index: int, arrivals: _Arrivals) -> None:
         row, plan = live.row, self._task.plan
         identity = request_id(row["problem_id"], row["strategy"], index, self._task.iteration)
-        seed = sampling_seed(self._task.run_seed, identity)
-
-        def verify(future: Future[Sample]) -> None:
-            try:
-                arrivals.put(_Arrival(live, index, self._rollout(live, index, identity, seed, future.result())))
-            except RequestRejected as error:
-                arrivals.put(_Arrival(live, index, error))
-            except BaseException as error:
-                arrivals.put(error)
-
-        self._engine.submit(
-            live.prompt,
-            seed=seed,
+        draw = _Draw(live, index, identity, sampling_seed(self._task.run_seed, identity))
+        parameters = SamplingParameters(
+            seed=draw.seed,
             temperature=plan.temperature,
             top_p=plan.top_p,
             max_new_tokens=plan.max_new_tokens,
-            stop=self._task.templates.stop if self._task.role is Role.TEACHER else (),
-        ).add_done_callback(lambda future: self._executor.submit(verify, future))
+            stop=tuple(self._task.templates.stop) if self._task.role is Role.TEACHER else (),
+        )
+        self._engine.submit(live.prompt, parameters).add_done_callback(lambda future: arrivals.put((draw, future)))
 
-    def _rollout(self, live: _LiveRow, index: int, identity: str, seed: int, sample: Sample) -> Rollout:
-        strategy, text = self._chosen_strategy(live.row["strategy"], sample.text)
-        completion = clean_rationale(text)
+    def _rollout(self, draw: _Draw, sample: Sample, strategy: Strategy | None, completion: str) -> Rollout:
+        live = draw.live
         judgement = self._verdict(strategy, completion, live.row["answer"], sample.finished)
         return Rollout(
-            request_id=identity,
+            request_id=draw.identity,
             problem_id=live.row["problem_id"],
             requested=live.row["strategy"],
             strategy=strategy.name if strategy else "none",
-            sample_index=index,
-            seed=seed,
+            sample_index=draw.index,
+            seed=draw.seed,
             prompt=live.prompt.text,
             completion=completion,
             num_prompt_tokens=sample.num_prompt_tokens,
@@ -187,7 +213,7 @@ class BatchSampler:
             return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=reason)
         if strategy is None:
             return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason="begins with no known strategy tag")
-        return self._judge(strategy.name, completion, answer)
+        return self._judge.judge(strategy.name, completion, answer)
 
 
 def _finished(live: _LiveRow) -> SampledRow | Quarantined:

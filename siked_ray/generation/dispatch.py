@@ -75,6 +75,7 @@ class Dispatch:
         self._suspects: deque[Call] = deque()
         self._in_flight: dict[Any, _Flight] = {}
         self._losses_in_a_row = 0
+        self._reason = ""
         self.num_losses = 0
 
     def run(self) -> None:
@@ -122,14 +123,16 @@ class Dispatch:
         if len(missing) < len(flight.call.rows):
             self._losses_in_a_row = 0
         self._give_back(flight.call, missing)
+        if isinstance(error, EngineFailure) or not self._reason:  # of a lost process Ray only says that it is gone
+            self._reason = _first_line(error)
         if flight.engine.facts == flight.facts:  # the first of its calls to come back
             self.num_losses += 1
             self._losses_in_a_row += 1
             self._pool.replace(flight.engine, kill=isinstance(error, EngineFailure))
         if self._losses_in_a_row > _LOSSES_PER_ENGINE * len(self._pool):
             raise StageError(
-                f"Engines were lost {self._losses_in_a_row} times without finishing a row, last because of: "
-                f"{_first_line(error)}. What was finished is kept; the same command continues from there."
+                f"Engines were lost {self._losses_in_a_row} times without finishing a row, because of: "
+                f"{self._reason}. What was finished is kept; the same command continues from there."
             )
 
     def _give_back(self, call: Call, missing: Sequence[Row]) -> None:

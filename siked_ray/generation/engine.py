@@ -1,6 +1,6 @@
 """What sampling needs of an engine, whatever runs behind it: vLLM in this process, a server, or a fake in tests."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,6 +34,17 @@ class Sample:
     finished: bool
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingParameters:
+    """How one completion is sampled: from `seed` alone, or greedily at temperature 0; it ends before a `stop` text."""
+
+    seed: int
+    temperature: float
+    top_p: float
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+
+
 class Engine(Protocol):
     """A living engine; all methods may be called from any thread. `max_model_len` is None where it is not known."""
 
@@ -47,16 +58,7 @@ class Engine(Protocol):
     def encode(self, prompt: str, forced: str) -> EncodedPrompt:
         """A prompt, followed by the beginning of the response that is forced ("" for none)."""
 
-    def submit(
-        self,
-        prompt: EncodedPrompt,
-        *,
-        seed: int,
-        temperature: float,
-        top_p: float,
-        max_new_tokens: int,
-        stop: Sequence[str] = (),
-    ) -> Future[Sample]:
+    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
         """Queue one completion. The future raises RequestRejected or EngineFailure."""
 
     def load_weights(self, model: str) -> None:

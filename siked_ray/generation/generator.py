@@ -120,7 +120,7 @@ class Generator:
             self._engine.load_weights(local_model(task.weights))
             self._weights = task.weights
         verifier = Verifier(task.strategies, program_timeout_s=task.program_timeout_s)
-        sampler = BatchSampler(task, self._engine, verifier.judge, self._executor)
+        sampler = BatchSampler(task, self._engine, verifier, self._executor)
         return _Session(task, sink, sampler, RowWriter(sink, self._part_names), verifier)
 
 

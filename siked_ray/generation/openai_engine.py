@@ -8,13 +8,12 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from siked_ray.errors import StageError
-from siked_ray.generation.engine import EncodedPrompt, RequestRejected, Sample
+from siked_ray.generation.engine import EncodedPrompt, RequestRejected, Sample, SamplingParameters
 
 _TIMEOUT_S = 600.0
 #: With waits of 0.5, 1, 2, 4 and then 8 s, or what the server asks for: about a minute and a half.
@@ -58,27 +57,18 @@ class OpenAIEngine:
             raise RequestRejected("a server cannot be told how a response begins")
         return EncodedPrompt(text=prompt, token_ids=None)
 
-    def submit(
-        self,
-        prompt: EncodedPrompt,
-        *,
-        seed: int,
-        temperature: float,
-        top_p: float,
-        max_new_tokens: int,
-        stop: Sequence[str] = (),
-    ) -> Future[Sample]:
+    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
         """Queue one completion; at most `max_concurrency` are under way. Servers honour seeds as far as they say."""
-        parameters = {
+        options: dict[str, Any] = {
             "model": self._model,
-            "seed": seed,
-            "temperature": temperature,
-            "top_p": top_p,
-            "max_tokens": max_new_tokens,
+            "seed": parameters.seed,
+            "temperature": parameters.temperature,
+            "top_p": parameters.top_p,
+            "max_tokens": parameters.max_new_tokens,
         }
-        if stop:
-            parameters["stop"] = list(stop)
-        return asyncio.run_coroutine_threadsafe(self._complete(prompt.text, parameters), self._loop)
+        if parameters.stop:
+            options["stop"] = list(parameters.stop)
+        return asyncio.run_coroutine_threadsafe(self._complete(prompt.text, options), self._loop)
 
     def load_weights(self, model: str) -> None:
         """A server's weights are its own."""
@@ -90,24 +80,24 @@ class OpenAIEngine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
 
-    async def _complete(self, prompt: str, parameters: dict[str, Any]) -> Sample:
+    async def _complete(self, prompt: str, options: dict[str, Any]) -> Sample:
         async with self._slots:
             self._begin()
             try:
-                return await self._ask(prompt, parameters)
+                return await self._ask(prompt, options)
             finally:
                 self._end()
 
-    async def _ask(self, prompt: str, parameters: dict[str, Any]) -> Sample:
+    async def _ask(self, prompt: str, options: dict[str, Any]) -> Sample:
         import openai
 
         try:
             if self._api == "chat":
                 messages = [{"role": "user", "content": prompt}]
-                answer = await self._client.chat.completions.create(messages=messages, **parameters)
+                answer = await self._client.chat.completions.create(messages=messages, **options)
                 text = answer.choices[0].message.content
             else:
-                answer = await self._client.completions.create(prompt=prompt, **parameters)
+                answer = await self._client.completions.create(prompt=prompt, **options)
                 text = answer.choices[0].text
         except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
             raise RequestRejected(f"the server refuses the request: {error}") from None

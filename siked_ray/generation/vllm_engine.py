@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from siked_ray.data.encoding import encode_prompt, encode_text
-from siked_ray.generation.engine import EncodedPrompt, EngineFailure, RequestRejected, Sample
+from siked_ray.generation.engine import EncodedPrompt, EngineFailure, RequestRejected, Sample, SamplingParameters
 
 #: Read by vLLM at import. One OpenMP thread and no binding: two engines otherwise share one core, 7x slower.
 CPU_ENVIRONMENT = {
@@ -80,33 +80,24 @@ class VllmEngine:
             token_ids = token_ids + encode_text(self.tokenizer, forced)
         return EncodedPrompt(text=prompt + forced, token_ids=token_ids)
 
-    def submit(
-        self,
-        prompt: EncodedPrompt,
-        *,
-        seed: int,
-        temperature: float,
-        top_p: float,
-        max_new_tokens: int,
-        stop: Sequence[str] = (),
-    ) -> Future[Sample]:
-        """Queue one completion; sampled from `seed` alone, or greedily at temperature 0."""
+    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
+        """Queue one completion."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         if self._failure is not None:
             raise EngineFailure(f"The engine has stopped: {self._failure!r}")
-        parameters = SamplingParams(
-            temperature=temperature,
-            top_p=top_p,
-            seed=seed if temperature > 0 else None,
-            max_tokens=max_new_tokens,
-            stop=list(stop) or None,
+        sampling = SamplingParams(
+            temperature=parameters.temperature,
+            top_p=parameters.top_p,
+            seed=parameters.seed if parameters.temperature > 0 else None,
+            max_tokens=parameters.max_new_tokens,
+            stop=list(parameters.stop) or None,
             stop_token_ids=[self.tokenizer.eos_token_id],
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         future: Future[Sample] = Future()
-        self._inbox.put((prompt.token_ids, parameters, future))
+        self._inbox.put((prompt.token_ids, sampling, future))
         return future
 
     def load_weights(self, model: str) -> None:

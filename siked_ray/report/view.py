@@ -33,7 +33,7 @@ class View:
             summary.get("iterations") or [], key=lambda entry: entry["iteration"]
         )
         self.status: str = summary.get("status") or "unknown"
-        self.strategies = _unique(name for entry in self.iterations for name in _strategy_names(entry))
+        self.strategies = _strategy_names(self.iterations)
         self.datasets = _unique(name for entry in self.iterations for name in _evaluation(entry))
         self.stages: Sequence[Mapping[str, Any]] = summary.get("stages") or []
 
@@ -141,12 +141,15 @@ def _evaluation(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     return entry.get("evaluation") or {}
 
 
-def _strategy_names(entry: Mapping[str, Any]) -> list[str]:
-    names = [*(lookup(entry, "generation", "accepted_by_strategy") or {})]
-    names += lookup(entry, "mixture", "by_strategy") or {}
-    for metrics in _evaluation(entry).values():
-        names += metrics.get("forced") or {}
-    return names
+def _strategy_names(iterations: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is trained and evaluated; until then what was sampled, which a run with `start_from` may use a part of."""
+    used: list[str] = []
+    for entry in iterations:
+        used += lookup(entry, "mixture", "by_strategy") or {}
+        for metrics in _evaluation(entry).values():
+            used += metrics.get("forced") or {}
+    sampled = [name for entry in iterations for name in lookup(entry, "generation", "accepted_by_strategy") or {}]
+    return _unique(used or sampled)
 
 
 def _unique(names: Iterable[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """The verifier: a completion and a gold in, a judgement out; it never raises for what a completion says."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -22,6 +23,7 @@ from siked_ray.verification.quantity import Listing, read_value
 from siked_ray.verification.sandbox.client import SandboxPool
 
 _MAX_PREDICTED_CHARS = 500
+_PLAIN_NUMBER = re.compile(r"\s*[-+]?[\d,]*\.?\d+\s*")
 
 
 class Verifier:
@@ -80,6 +82,12 @@ class Verifier:
         except Exception as error:
             reason = f"the verifier failed: {type(error).__name__}: {error}"[:300]
             return Judgement(verdict=Verdict.ERROR, predicted=None, reason=reason)
+
+    def may_be_slow(self, strategy: str, completion: str, answer: str) -> bool:
+        """Whether judging may have to wait for another process: a program, LaTeX, or a gold that is no plain number."""
+        known = self._strategies.get(strategy)
+        is_program = known is not None and known.kind is AnswerKind.PROGRAM
+        return is_program or "\\" in completion or not _PLAIN_NUMBER.fullmatch(answer)
 
     def _judge_text(self, strategy: Strategy, completion: str, answer: str, truncated: bool) -> Judgement:
         extraction = extract_answer(completion, strategy.answer_markers or DEFAULT_MARKERS, truncated=truncated)

@@ -37,6 +37,13 @@ def nodes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Nodes]:
         yield nodes
 
 
+def node_that_may_go(nodes: Nodes) -> Any:
+    """A node that this process is not connected through."""
+    import ray
+
+    return next(node for node in nodes.workers if node.node_id != ray.get_runtime_context().get_node_id())
+
+
 def drain(nodes: Nodes, node: Any, seconds: int) -> None:
     """What a spot instance's notice becomes: the node is drained, and gone at the deadline."""
     command = [str(Path(sys.executable).with_name("ray")), "drain-node", "--address", nodes.cluster.address]
@@ -57,7 +64,7 @@ def test_engines_leave_a_draining_node_without_losing_a_row(nodes: Nodes, tmp_pa
     opened = tmp_path / "opened"
     while not opened.exists() or len(opened.read_text().splitlines()) < 2:
         time.sleep(0.1)
-    leaving = nodes.workers[0]
+    leaving = node_that_may_go(nodes)
     drain(nodes, leaving, 120)
     nodes.add()
     while len(opened.read_text().splitlines()) < 3:
@@ -83,7 +90,7 @@ def test_training_takes_a_checkpoint_before_a_node_goes(nodes: Nodes, tiny_model
     while ray.get(board.step.remote()) < 20:
         assert training.is_alive()
         time.sleep(0.1)
-    leaving = nodes.workers[0]
+    leaving = node_that_may_go(nodes)
     drain(nodes, leaving, 15)
     nodes.add()
     time.sleep(15)

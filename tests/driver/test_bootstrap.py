@@ -5,17 +5,15 @@ import pytest
 from siked_ray.config import load_config
 from siked_ray.driver import bootstrap
 from siked_ray.driver.models import inspect_model
-from siked_ray.driver.placement import prompt_templates
 from siked_ray.errors import ModelError
 from siked_ray.world.problems import world_problems
-from siked_ray.world.recipes import CONTEXT, RECIPES, pretraining_rows, random_model
+from siked_ray.world.recipes import CONTEXT, RECIPES, random_model
 
 SMALL = replace(RECIPES["world:teacher"], num_first_drills=10, num_mixed_drills=5, num_problems=60)
 
 
-def demo_rows(recipe):
-    config = load_config("jobs/demo.yaml")
-    return pretraining_rows(recipe, config.strategy_records(), prompt_templates(config))
+def demo_rows(recipe, *overrides: str):
+    return bootstrap.rows_of(recipe, load_config("jobs/demo.yaml", overrides))
 
 
 def test_a_teacher_learns_from_the_prompts_that_it_will_be_asked_with():
@@ -32,6 +30,12 @@ def test_a_student_learns_from_tagged_responses():
     rows = demo_rows(replace(SMALL, few_shot=False))
     tags = {row["response"].split()[0] for row in rows if "Question:" in row["prompt"]}
     assert tags == {"[cot]:", "[l2m]:", "[pot]:"}
+
+
+def test_runs_with_fewer_strategies_start_from_the_same_models():
+    recipe = replace(SMALL, few_shot=False)
+    assert demo_rows(recipe, "strategies=[cot]") == demo_rows(recipe)
+    assert demo_rows(recipe, "prompts.student='{question} = '") != demo_rows(recipe)
 
 
 def test_no_model_is_made_from_questions_of_the_run():

@@ -17,7 +17,7 @@ from siked_ray.core.strategy import AnswerKind, Strategy
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.inputs import problem_row
-from siked_ray.generation.engine import EncodedPrompt, EngineFailure, Sample
+from siked_ray.generation.engine import EncodedPrompt, EngineFailure, Sample, SamplingParameters
 from siked_ray.generation.pool import EngineSpec, PoolSize
 from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
 
@@ -45,8 +45,8 @@ class FunctionEngine:
     def encode(self, prompt: str, forced: str) -> EncodedPrompt:
         return EncodedPrompt(text=prompt + forced, token_ids=None)
 
-    def submit(self, prompt: EncodedPrompt, *, seed: int, **_: object) -> Future[Sample]:
-        return self._workers.submit(self._sample, prompt.text, seed)
+    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
+        return self._workers.submit(self._sample, prompt.text, parameters.seed)
 
     def load_weights(self, model: str) -> None:
         with (self._folder / "opened").open("a") as log:

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -55,12 +55,12 @@ class ShufflingEngine:
         text = prompt + forced
         return engine.EncodedPrompt(text=text, token_ids=[*map(ord, text)] if self.max_model_len else None)
 
-    def submit(self, prompt: engine.EncodedPrompt, *, seed: int, **options) -> Future:
+    def submit(self, prompt: engine.EncodedPrompt, parameters: engine.SamplingParameters) -> Future:
         future: Future = Future()
         prompt = prompt.text
         with self._changed:
-            self.requests.append({"prompt": prompt, "seed": seed, **options})
-            self._pending.append((future, prompt, seed))
+            self.requests.append({"prompt": prompt, **asdict(parameters)})
+            self._pending.append((future, prompt, parameters.seed))
             self._changed.notify()
         return future
 
@@ -89,6 +89,16 @@ def judge(strategy: str, completion: str, answer: str) -> Judgement:
     return Judgement(verdict=Verdict.CORRECT if correct else Verdict.WRONG, predicted=completion[-1:], reason="fake")
 
 
+class FunctionJudge:
+    """Judges by a function; `pot` in threads of its own, as programs are."""
+
+    def __init__(self, judge) -> None:
+        self.judge = judge
+
+    def may_be_slow(self, strategy: str, completion: str, answer: str) -> bool:
+        return strategy == "pot"
+
+
 def task(plan: SamplingPlan = PLAN, role: Role = Role.STUDENT, iteration: int = 1) -> GenerationTask:
     return GenerationTask(
         role=role,
@@ -114,7 +124,7 @@ def sampling(
     fake = ShufflingEngine(complete, random.Random(order), max_model_len)
     with ThreadPoolExecutor(2) as executor:
         try:
-            yield BatchSampler(the_task, fake, judge, executor), fake
+            yield BatchSampler(the_task, fake, FunctionJudge(judge), executor), fake
         finally:
             fake.close()
 
@@ -288,12 +298,13 @@ def test_a_failure_of_the_engine_is_raised():
         sample(task(), [row(str(problem)) for problem in range(5)], complete)
 
 
-def test_a_failure_of_the_judge_is_raised():
+@pytest.mark.parametrize("strategy", ["cot", "pot"])
+def test_a_failure_of_the_judge_is_raised(strategy: str):
     def broken(strategy: str, completion: str, answer: str) -> Judgement:
         raise RuntimeError("no sandbox")
 
     with pytest.raises(RuntimeError, match="no sandbox"):
-        sample(task(), [row("p")], lambda prompt, seed: Sample(" !"), judge=broken)
+        sample(task(), [row("p", strategy)], lambda prompt, seed: Sample(" !"), judge=broken)
 
 
 def test_the_judge_sees_strategy_completion_and_gold():

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from siked_ray.errors import StageError
-from siked_ray.generation.engine import EncodedPrompt, RequestRejected
+from siked_ray.generation.engine import EncodedPrompt, RequestRejected, SamplingParameters
 from siked_ray.generation.openai_engine import EndpointOptions, OpenAIEngine, check_endpoint
 
 
@@ -90,7 +90,8 @@ def options(server: Server, api: str = "chat", max_concurrency: int = 4) -> Endp
 
 def submit(engine: OpenAIEngine, prompt: str, seed: int = 1):
     encoded = EncodedPrompt(text=prompt, token_ids=None)
-    return engine.submit(encoded, seed=seed, temperature=0.7, top_p=0.9, max_new_tokens=8, stop=("\nQ",))
+    parameters = SamplingParameters(seed=seed, temperature=0.7, top_p=0.9, max_new_tokens=8, stop=("\nQ",))
+    return engine.submit(encoded, parameters)
 
 
 @pytest.mark.parametrize(("api", "path"), [("chat", "/v1/chat/completions"), ("completions", "/v1/completions")])

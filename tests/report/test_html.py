@@ -119,6 +119,13 @@ def text_of(page: str) -> str:
     return re.sub(r"<[^>]+>", " ", page)
 
 
+def test_strategies_that_were_sampled_and_are_not_used_are_not_shown(summary: dict[str, Any]):
+    """A run with `start_from` and fewer strategies than the one that sampled."""
+    for entry in summary["iterations"]:
+        entry["generation"]["accepted_by_strategy"]["unused"] = 7
+    assert "unused" not in render(summary, CONFIG)
+
+
 def test_a_finished_run_is_one_file_without_network_or_script(summary: dict[str, Any]) -> None:
     page = render(summary, CONFIG)
     tags = assert_well_formed(page)

@@ -78,7 +78,7 @@ def forced_prompt(tokenizer, templates: PromptTemplates, strategy: Strategy, que
     class Engine:
         name, max_model_len, tokenizer, encode = "", None, None, VllmEngine.encode
 
-        def submit(self, prompt, **_):
+        def submit(self, prompt, _):
             submitted.append(prompt.token_ids)
             raise InterruptedError
 
