@@ -28,6 +28,10 @@ _IDLE_S = 60.0
 #: Losses of one engine that it is started again after.
 _MAX_RESTARTS = 30
 _ASK_AGAIN_S = 0.1
+#: Times that an engine may be lost, with its process or node, before it is up.
+_MAX_FAILED_STARTS = 5
+#: What Ray says of an actor whose constructor raised; it is not started again.
+_CREATION_FAILED = "error raised in its creation task"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,11 +61,14 @@ class PoolSize:
 @dataclass(slots=True, eq=False)
 class PooledEngine:
     """A generator actor as the pool sees it: `opening` until its engine is up, then with `facts`; `is_reserved` while a
-    call has it to itself, `is_leaving` while its node is being drained."""
+    call has it to itself, `is_leaving` while its node is drained. `before` is what it was when it was replaced,
+    `num_failures` counts its losses before it was up."""
 
     actor: Any
     opening: Any
     facts: EngineFacts | None = None
+    before: EngineFacts | None = None
+    num_failures: int = 0
     rows_in_flight: int = 0
     num_calls: int = 0
     is_reserved: bool = False
@@ -165,7 +172,7 @@ class EnginePool:
         if engine.opening is None:
             if kill:
                 ray.kill(engine.actor, no_restart=False)
-            engine.facts = None
+            engine.before, engine.facts = engine.facts, None
             engine.is_leaving = False
             engine.opening = _asked(engine.actor)
 
@@ -228,17 +235,28 @@ class EnginePool:
         if not ready:
             return
         try:
-            engine.facts = ray.get(engine.opening)
-        except ray.exceptions.ActorUnavailableError:  # Ray is still starting it again
+            facts = ray.get(engine.opening)
+        except ray.exceptions.RayError as error:
+            self._check_start(engine, error)
+            facts = engine.before
+        if facts == engine.before:  # Ray is still starting it again, or has not ended it yet
             time.sleep(_ASK_AGAIN_S)
             engine.opening = _asked(engine.actor)
             return
-        except ray.exceptions.RayError as error:
+        engine.facts, engine.opening, engine.num_failures = facts, None, 0
+        engine.idle_since = time.monotonic()
+
+    def _check_start(self, engine: PooledEngine, error: Exception) -> None:
+        """Raises StageError when an engine cannot be opened: for a reason of its own, or because it dies every time."""
+        import ray
+
+        if isinstance(error, ray.exceptions.ActorUnavailableError):
+            return
+        engine.num_failures += 1
+        if _CREATION_FAILED in str(error) or engine.num_failures > _MAX_FAILED_STARTS:
             raise StageError(
                 f"An engine did not start: {_telling_line(str(error))} (its log is in {self._log_dir})"
             ) from None
-        engine.opening = None
-        engine.idle_since = time.monotonic()
 
     def _check_start_timeout(self) -> None:
         import ray

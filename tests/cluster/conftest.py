@@ -73,7 +73,7 @@ def started_cluster(num_workers: int, num_cpus: int = 2) -> Iterator[Nodes]:
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_health_check_failure_threshold": "2",
+        "RAY_health_check_failure_threshold": "5",
         "RAY_health_check_period_ms": "1000",
     }
     with pytest.MonkeyPatch.context() as patch:
