@@ -5,15 +5,17 @@ from pathlib import Path
 
 #: Student sizes by name: 0.4 and 0.7 million parameters.
 SIZES = {"small": "world:student", "large": "world:large-student"}
-SEEDS = (1, 2, 3, 4, 5, 6)
+SEEDS = (1, 2, 3, 4, 5)
 NUM_ITERATIONS = 2
 #: Iteration 0 has the epochs of base.yaml.
-ITERATION_EPOCHS = 3
+ITERATION_EPOCHS = 2
 #: What the run that samples the teacher changes.
 TEACHER = ("seed=0", "generation.num_samples=6")
 
 SINGLE = ("single_cot", "single_l2m", "single_pot")
 SIKED = ("adaptive", "all")
+#: The compute-matched baseline of each.
+MATCHED = tuple(f"matched_{name}" for name in SIKED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,20 +41,20 @@ ARMS = (
     Arm(name="combined", means="the teacher's rows of all strategies: iteration 0 of SIKeD", overrides=()),
     _iterated("adaptive", "adaptive", "SIKeD: own rows, the teacher's where it has none"),
     _iterated("all", "all", "SIKeD: own rows and the teacher's"),
-    Arm(
-        name="matched",
-        means="combined, trained at once for as many optimizer steps as adaptive in all its iterations",
-        overrides=(),
-        matched_to="adaptive",
+    *(
+        Arm(
+            name=f"matched_{name}",
+            means=f"combined, trained at once for as many optimizer steps as {name} in all its iterations",
+            overrides=(),
+            matched_to=name,
+        )
+        for name in SIKED
     ),
     *(
         Arm(name=name, means="the teacher's rows of this strategy alone", overrides=(f"strategies=[{name[7:]}]",))
         for name in SINGLE
     ),
     _iterated("self_only", "self_only", "own rows alone after iteration 0"),
-    _iterated(
-        "continued", "teacher_only", "combined, then two more trainings on the same teacher's rows, as long as SIKeD's"
-    ),
 )
 
 

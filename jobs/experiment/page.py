@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from arms import ARMS, NUM_ITERATIONS, SIKED, SINGLE, Task
+from arms import ARMS, MATCHED, NUM_ITERATIONS, SIKED, SINGLE, Task
 
 from siked_ray.evaluation.seeds import Comparison, compare_over_seeds, mean_and_half_width
 
@@ -93,7 +93,7 @@ def _mean(values: Sequence[float]) -> str:
 
 def _tests(accuracies: Accuracies) -> Iterator[str]:
     single = _best_single(accuracies)
-    baselines = [name for name in (single, "combined", "matched", "continued", "self_only") if name in accuracies]
+    baselines = [name for name in (single, "combined", *MATCHED, "self_only") if name in accuracies]
     rows = [
         (siked, baseline, compared)
         for siked in SIKED
