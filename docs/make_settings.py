@@ -9,7 +9,7 @@ from siked_ray.config import Config
 Schema = Mapping[str, Any]
 
 _INTRODUCTION = """\
-<!-- Made by `python docs/make_settings.py > docs/settings.md` from siked_ray/settings.py; change it there. -->
+<!-- Made by `python docs/make_settings.py > docs/settings.md` from siked_ray/settings/; change it there. -->
 # Settings
 
 A run is described by one YAML file. Any setting can be given, or replaced, on the command line as `key.path=value`,
