@@ -17,7 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -181,7 +181,8 @@ class Benchmark:
     def _requests(self) -> list[dict[str, Any]]:
         """The prompts and seeds of all samples, as our own sampler makes them."""
         recorder = Recorder(self.bare.get_tokenizer())
-        sampler = BatchSampler(self._task(replace(sampling_plan(self.config), keep=None)), recorder, recorder, None)  # type: ignore[arg-type]
+        plan = replace(sampling_plan(self.config), keep=None)
+        sampler = BatchSampler(self._task(plan), recorder, self.verifier, ThreadPoolExecutor(1))
         for problem in self.problems:
             for strategy in self.config.strategies:
                 recorder.row = problem_row(problem, "train") | {"strategy": strategy}
@@ -223,9 +224,6 @@ class Recorder:
         future: Future[Sample] = Future()
         future.set_result(Sample(text="", num_prompt_tokens=0, num_tokens=0, finished=False))
         return future
-
-    def may_be_slow(self, *_: str) -> bool:
-        return False
 
 
 def first_correct(rollouts: list[dict[str, Any]]) -> dict[tuple[str, str], str]:

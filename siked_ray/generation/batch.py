@@ -26,8 +26,8 @@ class Judge(Protocol):
     def judge(self, strategy: str, completion: str, answer: str) -> Judgement:
         """The verdict on a completion."""
 
-    def may_be_slow(self, strategy: str, completion: str, answer: str) -> bool:
-        """Whether another process may have a part in it."""
+    def judge_at_once(self, strategy: str, completion: str, answer: str) -> Judgement | None:
+        """The same, or None where that would have to wait for another process."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +73,7 @@ _Arrivals = queue.SimpleQueue[tuple[_Draw, "Future[Sample] | Future[Rollout]"]]
 class BatchSampler:
     """Runs batches of rows of one task; several batches may run at once and share the engine.
 
-    What may be slow is judged in `executor`, and delays its own row only.
+    What waits for another process is judged in `executor`, and delays its own row only.
     """
 
     def __init__(self, task: GenerationTask, engine: Engine, judge: Judge, executor: Executor) -> None:
@@ -114,10 +114,10 @@ class BatchSampler:
             return arrived
         strategy, text = self._chosen_strategy(draw.live.row["strategy"], arrived.text)
         completion = clean_rationale(text)
-        name = strategy.name if strategy else ""
-        if strategy is None or not self._judge.may_be_slow(name, completion, draw.live.row["answer"]):
-            return self._rollout(draw, arrived, strategy, completion)
-        judging = self._executor.submit(self._rollout, draw, arrived, strategy, completion)
+        judgement = self._judged_at_once(strategy, completion, draw.live.row["answer"], arrived.finished)
+        if judgement is not None:
+            return self._rollout(draw, arrived, strategy, completion, judgement)
+        judging = self._executor.submit(self._judged, draw, arrived, strategy, completion)
         judging.add_done_callback(lambda judged: arrivals.put((draw, judged)))
         return None
 
@@ -178,9 +178,15 @@ class BatchSampler:
         )
         self._engine.submit(live.prompt, parameters).add_done_callback(lambda future: arrivals.put((draw, future)))
 
-    def _rollout(self, draw: _Draw, sample: Sample, strategy: Strategy | None, completion: str) -> Rollout:
+    def _judged(self, draw: _Draw, sample: Sample, strategy: Strategy | None, completion: str) -> Rollout:
+        assert strategy is not None, "what has no strategy is judged at once"
+        judgement = self._judge.judge(strategy.name, completion, draw.live.row["answer"])
+        return self._rollout(draw, sample, strategy, completion, judgement)
+
+    def _rollout(
+        self, draw: _Draw, sample: Sample, strategy: Strategy | None, completion: str, judgement: Judgement
+    ) -> Rollout:
         live = draw.live
-        judgement = self._verdict(strategy, completion, live.row["answer"], sample.finished)
         return Rollout(
             request_id=draw.identity,
             problem_id=live.row["problem_id"],
@@ -207,13 +213,15 @@ class BatchSampler:
         strategy = self._strategies.get(name) if name else None
         return (strategy, rationale) if strategy else (None, text)
 
-    def _verdict(self, strategy: Strategy | None, completion: str, answer: str, finished: bool) -> Judgement:
+    def _judged_at_once(
+        self, strategy: Strategy | None, completion: str, answer: str, finished: bool
+    ) -> Judgement | None:
         if not finished:
             reason = f"cut off at {self._task.plan.max_new_tokens} tokens"
             return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=reason)
         if strategy is None:
             return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason="begins with no known strategy tag")
-        return self._judge.judge(strategy.name, completion, answer)
+        return self._judge.judge_at_once(strategy.name, completion, answer)
 
 
 def _finished(live: _LiveRow) -> SampledRow | Quarantined:

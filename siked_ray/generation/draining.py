@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Set
+from contextlib import suppress
 from typing import Any, cast
 
 _ASK_AGAIN_S = 5.0
@@ -16,10 +17,13 @@ class DrainingNodes:
 
     def node_ids(self) -> Set[str]:
         """Ids of the nodes that are being drained."""
+        from ray.exceptions import RayError
+
         now = time.monotonic()
         if now - self._asked_at >= _ASK_AGAIN_S:
             self._asked_at = now
-            self._node_ids = frozenset(_draining_nodes())
+            with suppress(RayError):  # the cluster's head does not answer just now: what was known still holds
+                self._node_ids = frozenset(_draining_nodes())
         return self._node_ids
 
 

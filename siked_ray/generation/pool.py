@@ -61,8 +61,8 @@ class PoolSize:
 @dataclass(slots=True, eq=False)
 class PooledEngine:
     """A generator actor as the pool sees it: `opening` until its engine is up, then with `facts`; `is_reserved` while a
-    call has it to itself, `is_leaving` while its node is drained. `before` is what it was when it was replaced,
-    `num_failures` counts its losses before it was up."""
+    call has it to itself, `is_leaving` while its node is drained. `before` is what it was when the pool
+    had it killed, `num_failures` counts its losses before it was up."""
 
     actor: Any
     opening: Any
@@ -172,7 +172,7 @@ class EnginePool:
         if engine.opening is None:
             if kill:
                 ray.kill(engine.actor, no_restart=False)
-            engine.before, engine.facts = engine.facts, None
+            engine.before, engine.facts = engine.facts if kill else None, None
             engine.is_leaving = False
             engine.opening = _asked(engine.actor)
 

@@ -1,7 +1,6 @@
 """The verifier: a completion and a gold in, a judgement out; it never raises for what a completion says."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -23,7 +22,9 @@ from siked_ray.verification.quantity import Listing, read_value
 from siked_ray.verification.sandbox.client import SandboxPool
 
 _MAX_PREDICTED_CHARS = 500
-_PLAIN_NUMBER = re.compile(r"\s*[-+]?[\d,]*\.?\d+\s*")
+
+#: Compares a predicted answer with the gold; None where it cannot tell.
+Compare = Callable[[str, str], Comparison | None]
 
 
 class Verifier:
@@ -65,6 +66,20 @@ class Verifier:
 
         `truncated`: generation stopped at its token limit, so an answer at the very end may be cut.
         """
+        judgement = self._judge(strategy, completion, answer, truncated, self._compare)
+        assert judgement is not None, "nothing is left open with all layers"
+        return judgement
+
+    def judge_at_once(self, strategy: str, completion: str, answer: str) -> Judgement | None:
+        """The same without waiting for any other process; None where one is needed: programs, symbolic mathematics."""
+        known = self._strategies.get(strategy)
+        if known is not None and known.kind is AnswerKind.PROGRAM:
+            return None
+        return self._judge(strategy, completion, answer, False, compare_without_symbols)
+
+    def _judge(
+        self, strategy: str, completion: str, answer: str, truncated: bool, compare: Compare
+    ) -> Judgement | None:
         known = self._strategies.get(strategy)
         if known is None:
             return Judgement(verdict=Verdict.ERROR, predicted=None, reason=f"unknown strategy {strategy!r}"[:200])
@@ -76,31 +91,12 @@ class Verifier:
         try:
             if known.kind is AnswerKind.PROGRAM:
                 return self._judge_program(completion, answer)
-            return self._judge_text(known, completion, answer, truncated)
+            return _judge_text(known, completion, answer, truncated, compare)
         except VerificationError:
             raise
         except Exception as error:
             reason = f"the verifier failed: {type(error).__name__}: {error}"[:300]
             return Judgement(verdict=Verdict.ERROR, predicted=None, reason=reason)
-
-    def may_be_slow(self, strategy: str, completion: str, answer: str) -> bool:
-        """Whether judging may have to wait for another process: a program, LaTeX, or a gold that is no plain number."""
-        known = self._strategies.get(strategy)
-        is_program = known is not None and known.kind is AnswerKind.PROGRAM
-        return is_program or "\\" in completion or not _PLAIN_NUMBER.fullmatch(answer)
-
-    def _judge_text(self, strategy: Strategy, completion: str, answer: str, truncated: bool) -> Judgement:
-        extraction = extract_answer(completion, strategy.answer_markers or DEFAULT_MARKERS, truncated=truncated)
-        if extraction.answer is None:
-            return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=extraction.rule)
-        if extraction.choice and (gold := choice_of(answer)):
-            comparison = Comparison(equal=extraction.choice == gold, layer=Layer.EXACT)
-            return _text_judgement(replace(extraction, answer=extraction.choice), comparison, answer)
-        comparison = self._compare(extraction.answer, answer)
-        if not comparison.equal and extraction.region:
-            whole = compare_without_symbols(extraction.region, answer)
-            comparison = whole if whole is not None and whole.equal else comparison
-        return _text_judgement(extraction, comparison, answer)
 
     def _judge_program(self, completion: str, answer: str) -> Judgement:
         outcome = self._programs.run(completion)
@@ -130,6 +126,25 @@ class Verifier:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _judge_text(
+    strategy: Strategy, completion: str, answer: str, truncated: bool, compare: Compare
+) -> Judgement | None:
+    """None when `compare` leaves it open."""
+    extraction = extract_answer(completion, strategy.answer_markers or DEFAULT_MARKERS, truncated=truncated)
+    if extraction.answer is None:
+        return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=extraction.rule)
+    if extraction.choice and (gold := choice_of(answer)):
+        comparison = Comparison(equal=extraction.choice == gold, layer=Layer.EXACT)
+        return _text_judgement(replace(extraction, answer=extraction.choice), comparison, answer)
+    found = compare(extraction.answer, answer)
+    if found is None:
+        return None
+    if not found.equal and extraction.region:
+        whole = compare_without_symbols(extraction.region, answer)
+        found = whole if whole is not None and whole.equal else found
+    return _text_judgement(extraction, found, answer)
 
 
 def _text_judgement(extraction: Extraction, comparison: Comparison, answer: str) -> Judgement:

@@ -29,6 +29,13 @@ if sys.argv[1]:
     actors._head_node_id = lambda: sys.argv[1]
 session.execute(config, check(config), lambda stages: None, make_stages)
 """
+#: Processes of a cluster find this checkout's package.
+ENVIRONMENT = {
+    "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+_HEALTH_CHECKS = {"RAY_health_check_failure_threshold": "5", "RAY_health_check_period_ms": "1000"}
 _OVERRIDES = (
     "strategies=[cot, pot]",
     "generation.num_samples=3",
@@ -69,15 +76,8 @@ def started_cluster(num_workers: int, num_cpus: int = 2) -> Iterator[Nodes]:
     import ray
     from ray.cluster_utils import Cluster
 
-    environment = {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        "RAY_AUTH_MODE": "disabled",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_health_check_failure_threshold": "5",
-        "RAY_health_check_period_ms": "1000",
-    }
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
+        for name, value in (ENVIRONMENT | _HEALTH_CHECKS).items():
             patch.setenv(name, value)
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         made = Nodes(cluster=cluster, workers=[], num_cpus=num_cpus)

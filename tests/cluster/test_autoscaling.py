@@ -4,7 +4,6 @@ That idle nodes then end cannot be seen here: this autoscaler tells nodes apart 
 """
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -16,17 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cluster.conftest import ROOT, FakeRun
+from tests.cluster.conftest import ENVIRONMENT, FakeRun
+from tests.cluster.test_submit import free_port
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(400)]
 
-_ENVIRONMENT = {
-    "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-    "RAY_AUTH_MODE": "disabled",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_FAKE_CLUSTER": "1",
-    "AUTOSCALER_UPDATE_INTERVAL_S": "1",
-}
+_ENVIRONMENT = ENVIRONMENT | {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
 _WORKER = {"resources": {"CPU": 2, "worker": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2}
 _HEAD = {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}
 _NODES_ARE_PROCESSES = {
@@ -53,7 +47,7 @@ def monitor_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
     for name, value in _ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     folder = tempfile.mkdtemp(prefix="siked-", dir="/tmp")  # short: sockets are in it
-    port = 20_000 + os.getpid() % 10_000
+    port = free_port()
     provider = {"type": "fake_multinode", "gcs_address": f"127.0.0.1:{port}", **_NODES_ARE_PROCESSES}
     (tmp_path / "cluster.yaml").write_text(json.dumps(_CLUSTER | {"provider": provider}))
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus=0"]

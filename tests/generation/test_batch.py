@@ -95,8 +95,8 @@ class FunctionJudge:
     def __init__(self, judge) -> None:
         self.judge = judge
 
-    def may_be_slow(self, strategy: str, completion: str, answer: str) -> bool:
-        return strategy == "pot"
+    def judge_at_once(self, strategy: str, completion: str, answer: str) -> Judgement | None:
+        return None if strategy == "pot" else self.judge(strategy, completion, answer)
 
 
 def task(plan: SamplingPlan = PLAN, role: Role = Role.STUDENT, iteration: int = 1) -> GenerationTask:

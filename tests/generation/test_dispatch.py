@@ -137,6 +137,24 @@ def test_new_weights_go_into_the_living_engine(tmp_path, questions, small_ray):
     assert [line.split()[0] for line in (folder / "opened").read_text().splitlines()] == ["first", "reloaded"]
 
 
+def test_an_engine_that_was_only_out_of_reach_comes_back(tmp_path, small_ray):
+    """Its process lives: what answers is what was thought to be lost."""
+    pool = EnginePool(
+        "m", make_spec(partial(FunctionEngine, folder=str(tmp_path))), make_size(), name="s", log_dir=str(tmp_path)
+    )
+    pool.wait_ready()
+    engine = pool.idle_engine()
+    before = engine.facts
+    pool.replace(engine, kill=False)
+    assert pool.idle_engine() is None
+    pool.wait_ready()
+    assert engine.facts == before
+    pool.replace(engine, kill=True)
+    pool.wait_ready()
+    assert engine.facts.writer_id != before.writer_id, "never the process that is being ended"
+    pool.close()
+
+
 def test_an_engine_that_finds_no_place_says_what_is_missing(tmp_path, small_ray):
     from dataclasses import replace
 

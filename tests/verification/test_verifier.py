@@ -142,3 +142,21 @@ def test_a_worker_that_is_killed_from_outside_changes_no_verdict(program: str, t
         judgement = verifier.judge("pot", program, "7")
     assert not victim.is_running()
     assert judgement.verdict is Verdict.CORRECT, judgement.reason
+
+
+@pytest.mark.parametrize(
+    ("strategy", "completion", "gold", "at_once"),
+    [
+        ("cot", "The answer is 7.", "7", True),
+        ("cot", "The answer is 8.", "7", True),
+        ("cot", "I do not know", "7", True),
+        ("cot", "so \\boxed{20*5}", "100", False),
+        ("pot", "answer = 7", "7", False),
+        ("unknown", "7", "7", True),
+    ],
+)
+def test_what_needs_another_process_is_not_judged_at_once(strategy: str, completion: str, gold: str, at_once: bool):
+    with Verifier(DEFAULT_ANSWER_FORMATS) as verifier:
+        judgement = verifier.judge_at_once(strategy, completion, gold)
+        assert (judgement is not None) == at_once
+        assert judgement in (None, verifier.judge(strategy, completion, gold))

@@ -2,7 +2,7 @@
 
 `warm_up` runs in the server before any fork: what the libraries load lazily must be loaded by then, because a
 child cannot open files. A server without `algebra` has neither sympy nor numpy: it is small, so that it forks
-in a fraction of the time.
+in half the time.
 """
 
 from typing import Any
