@@ -54,7 +54,7 @@ def drain(nodes: Nodes, node: Any, seconds: int) -> None:
 
 def test_engines_leave_a_draining_node_without_losing_a_row(nodes: Nodes, tmp_path: Path):
     storage, sink = Storage(str(tmp_path / "run")), make_sink(Storage(str(tmp_path / "run")))
-    name = write_problems(storage, "train", [f"how many, {i}?" for i in range(200)])
+    name = write_problems(storage, "train", [f"how many, {i}?" for i in range(2000)])
     blocks, num_rows = missing_requests(storage, [name], ("cot", "pot"), set())
     spec = replace(make_spec(partial(FunctionEngine, folder=str(tmp_path), seconds=0.2)), rows_in_flight=16)
     size = replace(make_size(2, 2), cpus_per_engine=1.0)
@@ -72,6 +72,7 @@ def test_engines_leave_a_draining_node_without_losing_a_row(nodes: Nodes, tmp_pa
         assert sampling.is_alive(), "the third engine is opened while there is work"
         time.sleep(0.1)
     nodes.kill(leaving)
+    (tmp_path / "hurry").touch()
     sampling.join()
     pool.close()
     assert dispatch.num_losses == 0

@@ -27,7 +27,8 @@ SHARE_CORRECT = 0.3
 
 class FunctionEngine:
     """Solves a request with a probability that its prompt and seed decide. Prompts with `kill` end the process (at
-    most `kills` times, counted in files), prompts with `break` break the engine likewise."""
+    most `kills` times, counted in files), prompts with `break` break the engine likewise. A sample takes `seconds`,
+    and none once the folder has a file `hurry`."""
 
     name = "fake 1"
     max_model_len: int | None = None
@@ -56,7 +57,8 @@ class FunctionEngine:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     def _sample(self, prompt: str, seed: int) -> Sample:
-        time.sleep(self._seconds)
+        if not (self._folder / "hurry").exists():
+            time.sleep(self._seconds)
         with self._lock:
             self.busy_s += self._seconds
         if "kill" in prompt and self._may("kill"):
