@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / "jobs" / "experiment"
 def experiment(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(FOLDER))
     yield importlib.import_module("run_experiment")
-    for name in ("run_experiment", "page", "arms"):
+    for name in ("run_experiment", "page", "own_rows", "arms"):
         sys.modules.pop(name, None)
 
 
@@ -35,6 +35,8 @@ def test_every_arm_loads_and_changes_what_it_says(experiment: ModuleType):
     assert {config.seed for config in configs.values()} == {5}
     assert configs["single_l2m"].strategies == ["l2m"] and configs["single_l2m"].start_from == "/t:teacher"
     assert configs["adaptive"].start_from == "/r/large-5-combined:0"
+    assert configs["all_data"].start_from == "/r/large-5-all:1"
+    assert [configs[name].iterations.start for name in ("all", "all_data")] == ["previous", "base"]
     policies = {name: configs[name].mixture.policy for name in ("adaptive", "all", "self_only")}
     assert list(policies.values()) == [Policy.ADAPTIVE, Policy.ALL, Policy.SELF_ONLY]
     assert [configs[name].training.epochs for name in ("combined", "all", "self_only")] == [4, 2, 2]
@@ -50,7 +52,7 @@ def test_the_models_of_all_sizes_have_recipes(experiment: ModuleType):
 
 
 def write_run(folder: Path, frees: list[float], steps: list[int], best: int) -> None:
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text("training:\n  epochs: 3\n")
     metrics = {
         "num_problems": 300,
@@ -96,12 +98,41 @@ def test_the_page_has_means_and_paired_tests(experiment: ModuleType, tmp_path: P
     assert "300 test problems" in page
 
 
+def test_own_rows_are_compared_with_the_teachers_and_with_the_worlds(experiment: ModuleType, tmp_path: Path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from siked_ray.core.ids import problem_id
+    from siked_ray.world.problems import world_problems
+
+    problems = [(problem_id("world", p.question), p.rationales["cot"]) for p in world_problems("world:train")[:4]]
+    texts = ["It is luck.", *(rationale for _, rationale in problems[1:])]
+    own = [
+        {"problem_id": key, "strategy": "cot", "source": "student", "response": f"[cot]: {text}"}
+        for (key, _), text in zip(problems, texts, strict=True)
+    ]
+    solved = [
+        {"problem_id": key, "requested": "cot", "sample_index": index, "completion": text, "verdict": verdict}
+        for key, rationale in problems[:2]
+        for index, (text, verdict) in enumerate([("No.", "wrong"), (rationale, "correct"), ("Other.", "correct")])
+    ]
+    for name, rows in (("small-1-adaptive/mixtures/iteration_02", own), ("teacher/rollouts/teacher", solved)):
+        (tmp_path / name).mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name / "part.parquet")
+    finished = [one for one in tasks(experiment, seeds=(1,), sizes=("small",)) if one.arm.name == "adaptive"]
+    write_run(tmp_path / finished[0].name, [0.5, 0.6, 0.7], [1, 1, 1], 2)
+    experiment.write_page(tmp_path / "page.md", tmp_path, finished)
+    assert "| adaptive | 50% | 25% | 75% | 100% |" in (tmp_path / "page.md").read_text()
+
+
 def test_steps_are_matched_by_whole_epochs(experiment: ModuleType, tmp_path: Path):
     write_run(tmp_path / "run", [0.1, 0.2, 0.3], [100, 107, 108], 2)
     write_run(tmp_path / "combined", [0.1], [100], 0)
     (tmp_path / "run" / "config.yaml").write_text("training:\n  epochs: 1\n")
-    epochs = experiment.matched_epochs(tmp_path / "combined", tmp_path / "run")
+    epochs = experiment.matched_epochs(tmp_path / "run", 0, tmp_path / "combined")
     assert epochs == 10, "3 epochs are 100 steps, so 10 are 334 for 315, whatever the epochs of later iterations"
+    epochs = experiment.matched_epochs(tmp_path / "run", 2, tmp_path / "run")
+    assert epochs == 3, "one epoch over the last mixture is 108 steps"
 
 
 def test_what_is_finished_is_not_run_again_and_order_follows_needs(
@@ -114,11 +145,11 @@ def test_what_is_finished_is_not_run_again_and_order_follows_needs(
         started.append(folder.name)
         broken = folder.name == "small-2-adaptive"
         if not broken:
-            write_run(folder, [0.5, 0.6], [100, 100], 1)
+            write_run(folder, [0.5, 0.6, 0.7], [100, 100, 100], 1)
         return type("Ended", (), {"returncode": int(broken)})
 
     monkeypatch.setattr(experiment.subprocess, "run", run)
-    write_run(tmp_path / "small-1-all", [0.5], [100], 0)
+    write_run(tmp_path / "small-1-all", [0.5, 0.6, 0.7], [100, 100, 100], 0)
     wanted = tasks(experiment, seeds=(1, 2), sizes=("small",))
     failed = experiment.Experiment(tmp_path, [], 2).run(wanted)
     assert started[:2] == ["teacher", "small-1-combined"], "first the teacher, then whoever makes the base student"
@@ -128,5 +159,6 @@ def test_what_is_finished_is_not_run_again_and_order_follows_needs(
         > started.index("small-1-adaptive")
         > started.index("small-1-combined")
     )
-    assert sorted(failed) == ["small-2-adaptive", "small-2-matched_adaptive"], "what needs a failed arm is named too"
-    assert len(started) == len(set(started)) == 1 + len(wanted) - 2
+    needing = ["small-2-adaptive", "small-2-adaptive_data", "small-2-matched_adaptive"]
+    assert sorted(failed) == needing, "what needs a failed arm is named too"
+    assert len(started) == len(set(started)) == 1 + len(wanted) - 3

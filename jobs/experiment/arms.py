@@ -16,19 +16,23 @@ SINGLE = ("single_cot", "single_l2m", "single_pot")
 SIKED = ("adaptive", "all")
 #: The compute-matched baseline of each.
 MATCHED = tuple(f"matched_{name}" for name in SIKED)
+#: The last mixture of each, trained on as its baseline is: what differs is the data alone.
+DATA = tuple(f"{name}_data" for name in SIKED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
-    """`start` is the arm of the same size and seed that it goes on from, after iteration 0; None is the teacher's
+    """`start` is the arm of the same size and seed that it goes on from, after `start_iteration`; None is the teacher's
     rollouts, which all arms share. With `matched_to`, it is given as many epochs as its optimizer steps need to be at
-    least those of that arm in all iterations."""
+    least those of that arm in all iterations, over rows like those of that arm's `matched_iteration`."""
 
     name: str
     means: str
     overrides: tuple[str, ...]
     start: str | None = None
+    start_iteration: int = 0
     matched_to: str | None = None
+    matched_iteration: int = 0
 
 
 def _iterated(name: str, policy: str, means: str) -> Arm:
@@ -55,6 +59,19 @@ ARMS = (
         for name in SINGLE
     ),
     _iterated("self_only", "self_only", "own rows alone after iteration 0"),
+    *(
+        Arm(
+            name=f"{name}_data",
+            means=f"the last mixture of {name}, trained from the base student at once, for as many optimizer steps as "
+            f"matched_{name}",
+            overrides=(f"mixture.policy={name}", f"iterations.max={NUM_ITERATIONS}", "iterations.start=base"),
+            start=name,
+            start_iteration=NUM_ITERATIONS - 1,
+            matched_to=name,
+            matched_iteration=NUM_ITERATIONS,
+        )
+        for name in SIKED
+    ),
 )
 
 
@@ -80,7 +97,8 @@ class Task:
 
     def overrides(self, root: Path, teacher: Path, epochs: int | None) -> list[str]:
         """What makes the base settings this task's."""
-        origin = f"{root / self.beside(self.arm.start).name}:0" if self.arm.start else f"{teacher}:teacher"
+        start = root / self.beside(self.arm.start).name if self.arm.start else None
+        origin = f"{start}:{self.arm.start_iteration}" if start else f"{teacher}:teacher"
         return [
             f"run_dir={root / self.name}",
             f"seed={self.seed}",

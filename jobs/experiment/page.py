@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from arms import ARMS, MATCHED, NUM_ITERATIONS, SIKED, SINGLE, Task
+from arms import ARMS, DATA, MATCHED, NUM_ITERATIONS, SIKED, SINGLE, Task
+from own_rows import OwnRows, own_rows
 
 from siked_ray.evaluation.seeds import Comparison, compare_over_seeds, mean_and_half_width
 
@@ -39,6 +40,7 @@ def write_page(path: Path, root: Path, tasks: Sequence[Task]) -> None:
     lines = [_head(summaries)] if summaries else ["No arm is finished yet."]
     for size in sizes:
         lines += _size(size, {task: summary for task, summary in summaries.items() if task.size == size})
+        lines += _own_rows(root, [task for task in tasks if task.size == size])
     lines += _arms()
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -80,6 +82,24 @@ def _row(name: str, runs: Sequence[Any]) -> str:
     )
 
 
+def _own_rows(root: Path, tasks: Sequence[Task]) -> Iterator[str]:
+    """What the student's rows in the last mixture of each iterated arm are made of."""
+    found: dict[str, list[OwnRows]] = {}
+    for task in tasks:
+        if task.arm.start == "combined" and (shares := own_rows(root / task.name, root / "teacher", NUM_ITERATIONS)):
+            found.setdefault(task.arm.name, []).append(shares)
+    if not found:
+        return
+    yield "\nThe student's own rows in the last mixture, means over the seeds. *Sound*: the text is the one rationale"
+    yield "that the world has for this problem and strategy; a right answer in other words may be luck.\n"
+    yield "| arm | the teacher solved it too | in the teacher's words | sound | sound, of all the teacher's |"
+    yield "|---|---|---|---|---|"
+    for name, shares in found.items():
+        columns = ("solved_by_teacher", "teachers_words", "sound", "teachers_sound")
+        means = [sum(getattr(one, column) for one in shares) / len(shares) for column in columns]
+        yield f"| {name} | {' | '.join(f'{mean:.0%}' for mean in means)} |"
+
+
 def _shares(shares: Mapping[str, float]) -> str:
     return " ".join(f"{name} {share:.0%}" for name, share in shares.items() if share >= 0.005)
 
@@ -94,22 +114,18 @@ def _mean(values: Sequence[float]) -> str:
 def _tests(accuracies: Accuracies) -> Iterator[str]:
     single = _best_single(accuracies)
     baselines = [name for name in (single, "combined", *MATCHED, "self_only") if name in accuracies]
-    rows = [
-        (siked, baseline, compared)
-        for siked in SIKED
-        for baseline in baselines
-        if (compared := _paired(accuracies, siked, baseline))
-    ]
+    pairs = [*((siked, baseline) for siked in SIKED for baseline in baselines), *zip(DATA, MATCHED, strict=True)]
+    rows = [(one, other, compared) for one, other in pairs if (compared := _paired(accuracies, one, other))]
     if not rows:
         return
     yield "\nPaired over seeds, in points of free accuracy on the test set:\n"
     yield "| | against | seeds | difference | 95 % interval | p (paired t) | p (sign flips) |"
     yield "|---|---|---|---|---|---|---|"
-    for siked, baseline, compared in rows:
+    for one, other, compared in rows:
         low, high = compared.interval
-        note = " (the best single strategy)" if baseline == single else ""
+        note = " (the best single strategy)" if other == single else ""
         yield (
-            f"| {siked} | {baseline}{note} | {compared.num_seeds} | {compared.mean * 100:+.1f} "
+            f"| {one} | {other}{note} | {compared.num_seeds} | {compared.mean * 100:+.1f} "
             f"| {low * 100:+.1f} to {high * 100:+.1f} | {compared.p_t:.4f} | {compared.p_flip:.4f} |"
         )
 

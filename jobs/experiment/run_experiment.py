@@ -73,9 +73,9 @@ class Experiment:
     def _run_task(self, task: Task) -> bool:
         epochs = None
         if task.arm.matched_to:
-            epochs = matched_epochs(
-                self._root / task.beside("combined").name, self._root / task.beside(task.arm.matched_to).name
-            )
+            run = self._root / task.beside(task.arm.matched_to).name
+            first = self._root / task.beside("combined").name
+            epochs = matched_epochs(run, task.arm.matched_iteration, run if task.arm.matched_iteration else first)
         return self._run_one(task.name, task.overrides(self._root, self._teacher, epochs))
 
     def _run_one(self, name: str, overrides: Sequence[str]) -> bool:
@@ -97,12 +97,12 @@ def is_finished(run: Path) -> bool:
     return summary.exists() and json.loads(summary.read_text())["status"] == "finished"
 
 
-def matched_epochs(combined: Path, run: Path) -> int:
-    """Epochs over the teacher's rows that take at least as many optimizer steps as all iterations of a run, which
-    begins with the same iteration 0 as `combined`."""
-    epochs = yaml.safe_load((combined / "config.yaml").read_text())["training"]["epochs"]
+def matched_epochs(run: Path, iteration: int, trained: Path) -> int:
+    """Epochs over the mixture of an iteration of a run that take at least as many optimizer steps as all iterations of
+    that run; `trained` is the run that did this iteration."""
+    epochs = yaml.safe_load((trained / "config.yaml").read_text())["training"]["epochs"]
     steps = [entry["training"]["steps"] for entry in json.loads((run / "summary.json").read_text())["iterations"]]
-    return math.ceil(epochs * sum(steps) / steps[0])
+    return math.ceil(epochs * sum(steps) / steps[iteration])
 
 
 def main() -> int:
