@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from siked_ray.verification.mathematics import is_mathematics
+from siked_ray.verification.normalise import normalise, typeset_key
 from siked_ray.verification.quantity import Colon, Listing, Quantity, Value, has_form_of_number, read_value
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def compare_without_symbols(predicted: str, gold: str) -> Comparison | None:
     """The cheap layers' decision, or None when only symbolic mathematics can tell."""
     if predicted == gold or fold(predicted) == fold(gold) != "":
         return Comparison(equal=bool(predicted.strip()), layer=Layer.EXACT)
+    if _is_same_typesetting(predicted, gold):
+        return Comparison(equal=True, layer=Layer.EXACT)
     left, right = read_value(predicted), read_value(gold)
     if left is not None and right is not None:
         return Comparison(equal=same_value(left, right), layer=Layer.NUMERIC)
@@ -77,6 +80,16 @@ def compare_without_symbols(predicted: str, gold: str) -> Comparison | None:
     ):
         return None
     return Comparison(equal=False, layer=Layer.EXACT)
+
+
+def _is_same_typesetting(predicted: str, gold: str) -> bool:
+    """Whether two texts, one of them typeset (`\\text{even}`, `$B$`), are the same apart from that."""
+    if not any(sign in text for text in (predicted, gold) for sign in "\\$_{") or len(predicted) + len(gold) > 2000:
+        return False
+    key = typeset_key(predicted)
+    if key and key == typeset_key(gold):
+        return True
+    return fold(normalise(predicted)) == fold(normalise(gold)) != ""
 
 
 def is_symbolic(text: str, value: Value | None) -> bool:
@@ -99,7 +112,7 @@ def compare_symbolically(predicted: str, gold: str, sandbox: "SandboxPool", time
 
 def choice_of(gold: str) -> str:
     """The letter of a gold that is an option of a multiple-choice question (`B`, `(B)`), else an empty string."""
-    match = _CHOICE_GOLD.fullmatch(gold.strip())
+    match = _CHOICE_GOLD.fullmatch(normalise(gold).strip()) if len(gold) <= 40 else None
     return (match[1] or match[2]).upper() if match else ""
 
 
@@ -111,7 +124,7 @@ def fold(text: str) -> str:
 def same_value(left: Value, right: Value) -> bool:
     """Whether two read values are equal under the documented rules."""
     if isinstance(left, Listing) and isinstance(right, Listing):
-        return len(left.items) == len(right.items) and all(map(same_value, left.items, right.items))
+        return _same_listing(left, right)
     if isinstance(left, Colon) and isinstance(right, Colon):
         return _same_colon(left, right)
     if isinstance(left, Quantity) and isinstance(right, Quantity):
@@ -121,6 +134,26 @@ def same_value(left: Value, right: Value) -> bool:
     if isinstance(left, Quantity) and isinstance(right, Colon):
         return _ratio_is_fraction(right, left)
     return False
+
+
+def _same_listing(left: Listing, right: Listing) -> bool:
+    """In their order, but for sets; a tuple is no interval, and a list without brackets may be either."""
+    if len(left.items) != len(right.items) or (left.brackets and right.brackets and left.brackets != right.brackets):
+        return False
+    if left.brackets == right.brackets == "{}":
+        return _same_items(left.items, right.items)
+    return all(map(same_value, left.items, right.items))
+
+
+def _same_items(left: tuple[Quantity | Colon, ...], right: tuple[Quantity | Colon, ...]) -> bool:
+    """Whether each item has a partner of its own on the other side, in any order."""
+    remaining = list(right)
+    for item in left:
+        partner = next((index for index, other in enumerate(remaining) if same_value(item, other)), None)
+        if partner is None:
+            return False
+        remaining.pop(partner)
+    return True
 
 
 def _same_quantity(left: Quantity, right: Quantity) -> bool:
@@ -178,7 +211,7 @@ def _is_proportional(left: tuple[Fraction, ...], right: tuple[Fraction, ...]) ->
 
 def _looks_like_time(colon: Colon) -> bool:
     """`3:30`, `15:55`, `9:03:36`: two-digit minutes and seconds below 60, hours up to 24."""
-    minutes = colon.written[1:]
+    minutes = colon.written[1:]  # none where only the hour is given
     return colon.parts[0] <= 24 and all(len(part) == 2 and part.isdigit() and int(part) < 60 for part in minutes)
 
 
@@ -199,6 +232,8 @@ def _padded(colon: Colon) -> tuple[Fraction, ...]:
 
 
 def _ratio_is_fraction(ratio: Colon, number: Quantity) -> bool:
-    """`3:2` is the fraction 3/2, but not the decimal 1.5: a bare number rarely means a ratio."""
+    """`3:2` is the fraction 3/2, but not the decimal 1.5: a bare number rarely means a ratio. `3 p.m.` is a bare 3."""
+    if len(ratio.parts) == 1:
+        return number.value == ratio.parts[0]
     is_plain = len(ratio.parts) == 2 and not ratio.meridiem and ratio.parts[1] != 0
     return is_plain and number.is_fraction and number.value * ratio.parts[1] == ratio.parts[0]

@@ -3,7 +3,7 @@
 import re
 
 _COMMAND = re.compile(
-    r"\\(?:sqrt|[dtc]?frac|binom|pi|infty|cup|cap|begin|pm|log|ln|sin|cos|tan|sec|csc|cot|exp|sum|prod|int|lim|in|leq?|geq?|neq?|alpha|beta|theta|cdot|times|overline|bar)(?![a-zA-Z])"
+    r"\\(?:sqrt|[dtc]?frac|[dt]?binom|pi|infty|cup|cap|begin|pm|log|ln|sin|cos|tan|sec|csc|cot|exp|sum|prod|int|lim|in|leq?|geq?|neq?|alpha|beta|theta|cdot|times|overline|bar)(?![a-zA-Z])"
 )
 _FUNCTIONS = re.compile(r"\b(?:sqrt|sin|cos|tan|log|ln|exp|pi|or|and|mod)\b|\\[a-zA-Z]+")
 _WORD = re.compile(r"[A-Za-z]{2}")

@@ -20,9 +20,17 @@ from siked_ray.verification.plain import Findings, Outcome, outcome_of, plain_te
 SECOND_TIER_MODULES = frozenset(
     {"sympy", "numpy", "fractions", "statistics", "cmath", "calendar", "operator", "string", "heapq", "bisect", "copy"}
 )
-#: What monty raises where it lacks something that CPython has (`max(d, key=d.get)`, `next(x for …)`, a name to import):
-#: the second tier decides whether the program or the interpreter was at fault.
-_PERHAPS_LACKING = ("AttributeError: ", "TypeError: ", "ImportError: ")
+#: What monty raises where it lacks something that CPython has (`max(d, key=d.get)`, `next(x for …)`, a name to import,
+#: a format of `strptime`): the second tier decides whether the program or the interpreter was at fault.
+_PERHAPS_LACKING = ("AttributeError: ", "TypeError: ", "ImportError: ", "ValueError: time data", "ValueError: pow()")
+#: monty rounds 2.675 to 2.68, CPython to 2.67: formatting is exact in both.
+_ROUNDS_TO_DIGITS = re.compile(r"\bround\s*\([^\n]*,")
+_EXACT_ROUND = """
+def round(number, ndigits=None, _round=round):
+    if type(number) is float and type(ndigits) is int and 0 <= ndigits <= 300:
+        return float(f'{number:.{ndigits}f}')
+    return _round(number) if ndigits is None else _round(number, ndigits)
+"""
 _BUILTIN_NAMES = frozenset(dir(builtins))
 _ASSUMED = """
 math np statistics Symbol symbols solve Eq solve_it simplify Rational nsolve solveset linsolve solve_linear_system
@@ -73,7 +81,6 @@ class MontyRunner:
 
     def __init__(self, *, timeout_s: float, memory_mb: int, num_workers: int) -> None:
         self._limits = {
-            "max_feed_duration_secs": timeout_s,
             "max_memory": memory_mb * 1_000_000,
             "max_suspensions": 50,
             "max_total_sleep_secs": 0.0,
@@ -84,26 +91,28 @@ class MontyRunner:
         self._is_closed = False
         self._lock = threading.Lock()
 
-    def run(self, code: str) -> Outcome:
-        """What the program gives; raises NeedsSecondTier or SyntaxProblem where this tier cannot tell.
+    def run(self, code: str, *, share: float = 1.0) -> Outcome:
+        """What the program gives within a share of the time limit.
 
-        A program whose process was killed is run once more: most likely it was killed from outside.
+        Raises NeedsSecondTier or SyntaxProblem where this tier cannot tell. A program whose process was killed is
+        run once more: most likely it was killed from outside.
         """
         import pydantic_monty as monty
 
         try:
-            return self._run_once(code)
+            return self._run_once(code, share)
         except monty.MontyCrashedError:
             pass
         try:
-            return self._run_once(code)
+            return self._run_once(code, share)
         except monty.MontyCrashedError as error:
             return Outcome(verdict=Verdict.ERROR, reason=str(error)[:200])
 
-    def _run_once(self, code: str) -> Outcome:
+    def _run_once(self, code: str, share: float) -> Outcome:
         import pydantic_monty as monty
 
         modules, host_calls = _NoModules(), []
+        limits = {**self._limits, "max_feed_duration_secs": share * self._timeout_s}
 
         def refuse(**call: Any) -> Any:
             host_calls.append(str(call.get("name")))
@@ -111,7 +120,7 @@ class MontyRunner:
 
         try:
             with self._started().checkout(
-                limits=self._limits, external_modules=modules, os_policy=_FROZEN, assert_message_annotations=False
+                limits=limits, external_modules=modules, os_policy=_FROZEN, assert_message_annotations=False
             ) as session:
                 findings = _run_in(session, code, refuse)
         except monty.MontySyntaxError as error:
@@ -151,6 +160,8 @@ def _run_in(session: Any, code: str, refuse: Any) -> Findings:
     from pydantic_monty import CollectString
 
     printed = CollectString(max_bytes=_MAX_PRINTED_BYTES)
+    if _ROUNDS_TO_DIGITS.search(code):
+        session.feed_run(_EXACT_ROUND)
     expression = session.feed_run(code, os=refuse, print_callback=printed)
     variable = _variable(session, code)
     returned = None
@@ -166,7 +177,9 @@ def _variable(session: Any, code: str) -> Any:
     for name in ANSWER_VARIABLES:
         if re.search(rf"\b{name}\b", code):
             try:
-                return session.feed_run(name)
+                value = session.feed_run(name)
+                if not (type(value) is str and value.startswith("<function ")):
+                    return value
             except MontyRuntimeError as error:
                 if not _UNDEFINED.match(str(error)):
                     raise

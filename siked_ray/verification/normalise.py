@@ -33,20 +33,28 @@ _PUNCTUATION = str.maketrans(
 )
 _THIN_SPACES = re.compile("(?<=\\d)[\u00a0\u2009\u202f\u2007\u2008](?=\\d{3}(?!\\d))")
 _INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
+_NEGATIVE_EXPONENT = re.compile("\u207b(?=[\u2070\u00b9\u00b2\u00b3\u2074-\u2079])")
 _VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e\u2189]")
 
-_LATEX_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|\\[,! ;:]|\{ \}|\\thinspace)(?=\d{3})")
+_LATEX_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|,\\!\s*|\\[,! ;:]|\{ \}|\\thinspace)(?=\d{3})")
 _LATEX_WORDS = re.compile(
-    r"\\(?:text(?:bf|it|rm|normal|tt)?|mathrm|mathbf|mathit|mathsf|mbox|hbox|operatorname|emph|bold|bm)\s*\{([^{}]*)\}"
+    r"\\(?:text(?:bf|it|rm|normal|tt)?|mathrm|mathbf|mathit|mathsf|mbox|hbox|operatorname|emph|bold|bm)\s*\{([^{}]*)\}(?:\s*\^\s*\{?(-?\d)\}?)?"
+)
+_LATEX_DIGIT_SCRIPTS = re.compile(r"([\^_])\{(-?\d+)\}")
+#: A factor, an exponent or an argument beside a fraction makes it part of a formula, which stays as it is.
+_LATEX_FACTOR = (
+    r"\s*(?:[A-Za-z](?![A-Za-z])|\(|\^(?!\s*\{?\s*\\circ)|\\(?:pi|sqrt|[dtc]?frac|theta|alpha|beta|left|log|ln|sin|cos|tan|cdot|times"
+    r"|overline)(?![a-zA-Z]))"
 )
 _LATEX_FRACTION = re.compile(
-    r"(\d?)\s*\\[dtc]?frac\s*(?:\{\s*(-?[\d.,]+)\s*\}|(\d)(?=\s*[\d{]))\s*(?:\{\s*([\d.,]+)\s*\}|(\d))"
+    r"(?<![\^_A-Za-z}])(\d?)\s*\\[dtc]?frac\s*(?:\{\s*(-?[\d.,]+)\s*\}|(\d)(?=\s*[\d{]))"
+    rf"\s*(?:\{{\s*([\d.,]+)\s*\}}|(\d))(?!{_LATEX_FACTOR})"
 )
 _LATEX_DEGREES = re.compile(r"\^\s*(?:\{\s*\\circ\s*\}|\\circ)")
 _LATEX_SPACES = re.compile(
-    r"\\(?:[,!;: ]|quad|qquad|thinspace|displaystyle|left|right|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])|~"
+    r"(?<!\\)\\(?:[,;: ]|quad|qquad|thinspace|displaystyle|left|right|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])|~"
 )
-_LATEX_DELIMITERS = re.compile(r"\\[()\[\]]|\$\$")
+_LATEX_DELIMITERS = re.compile(r"(?<!\\)\\[()\[\]]|\$\$")
 _LATEX_SYMBOLS = (
     (re.compile(r"\\(?:times|cdot|ast)(?![a-zA-Z])"), "*"),
     (re.compile(r"\\div(?![a-zA-Z])"), "/"),
@@ -54,12 +62,26 @@ _LATEX_SYMBOLS = (
     (re.compile(r"\\colon(?![a-zA-Z])"), ":"),
     (re.compile(r"\\degrees?(?![a-zA-Z])"), " degrees"),
     (re.compile(r"\\(?:pounds|euro)(?![a-zA-Z])"), "$"),
-    (re.compile(r"\\([$%#&_])"), r"\1"),
+    (re.compile(r"(?<!\\)\\([$%#&_{}])"), r"\1"),
 )
 _EMPHASIS = re.compile(
     r"(?<![\w)\s])\*\*|\*\*(?![\w(\s])|^\s*\*\*|\*\*\s*$|(?<=\s)\*\*(?=\S)|(?<=\S)\*\*(?=\s)|(?<!\w)__|__(?!\w)|`"
 )
 _CALCULATOR = re.compile(r"<<[^<>\n]*>>")
+_HTML = re.compile(r"</?(?:b|strong|i|em|u|p|br|span|div|center|mark|code)\b[^<>]{0,40}>", re.IGNORECASE)
+_MATH_PAIR = re.compile(r"\$([^$]+)\$[\s.,;:!?]*")
+_MATH_SPAN = re.compile(
+    r"(?<!\\)\\\((.+?)\\\)|(?<!\\)\\\[(.+?)\\\]|(?<!\\)\$\$?([^$]*[^$\\\d\s.,-][^$]*?)\$\$?", re.DOTALL
+)
+_TEX_SPACING = re.compile(
+    r"(?<!\\)\\[,;: !]|\\(?:quad|qquad|left|right|displaystyle)(?![a-zA-Z])|\s+|\$|(?<=\d),\\!(?=\s?\d)"
+)
+_TEX_BRACED_DIGIT = re.compile(r"(?<=[\^_])\{(\w)\}")
+_TEX_SHORT_FRACTION = re.compile(r"\\frac(\d)(\d)")
+_TRAILING_UNIT = re.compile(
+    r"(?<=[\w})\]])(?:\s|\\[,;: ]|~)*(?:\\(?:text|mathrm|mbox)\s*\{(?!\s*[ap]\.?\s?m\b)[^{}]*\}(?:\s*\^\s*\{?\d\}?)?"
+    r"|\^\s*\{?\s*\\circ\s*\}?)[\s.]*$"
+)
 
 
 def normalise(text: str) -> str:
@@ -69,17 +91,48 @@ def normalise(text: str) -> str:
     """
     if not text.isascii():
         text = _ascii_like(text)
-    if "<<" in text:
-        text = _CALCULATOR.sub("", text)
+    if "<" in text:
+        text = _HTML.sub("", _CALCULATOR.sub("", text))
     if "\\" in text or "{" in text or "$$" in text:
         text = _without_latex(text)
     if "*" in text or "_" in text or "`" in text:
         text = _EMPHASIS.sub("", text)
-    return " ".join(text.split())
+    text = " ".join(text.split())
+    pair = _MATH_PAIR.fullmatch(text) if text.startswith("$") else None
+    return pair[1].strip() if pair else text
+
+
+def formula(text: str) -> str:
+    """A short text as it was typeset, for the symbolic layer; of words around a single formula, the formula."""
+    if not text.isascii():
+        text = _ascii_like(text)
+    text = _LATEX_THOUSANDS.sub(",", _CALCULATOR.sub("", text))
+    spans = [next(filter(None, match.groups())) for match in _MATH_SPAN.finditer(text)]
+    text = spans[0] if len(spans) == 1 else text
+    return text.strip(" \t\r\n.,;:!?\"'*$")
+
+
+def typeset_key(text: str) -> str:
+    """LaTeX without what changes only its looks, to tell the same formula at once; empty for a text without LaTeX."""
+    if "\\" not in text:
+        return ""
+    text = (
+        _LATEX_THOUSANDS.sub(",", without_unit(text.strip(" .$")))
+        .replace("\\dfrac", "\\frac")
+        .replace("\\tfrac", "\\frac")
+    )
+    text = _TEX_BRACED_DIGIT.sub(r"\1", _TEX_SHORT_FRACTION.sub(r"\\frac{\1}{\2}", text))
+    return _TEX_SPACING.sub("", text)
+
+
+def without_unit(text: str) -> str:
+    """A formula without the unit in words, or the degrees, that it ends in."""
+    return _TRAILING_UNIT.sub("", text)
 
 
 def _ascii_like(text: str) -> str:
-    text = _INVISIBLE.sub("", _THIN_SPACES.sub("", text)).translate(_SUPERSCRIPTS)
+    text = _NEGATIVE_EXPONENT.sub("^-", _INVISIBLE.sub("", _THIN_SPACES.sub("", text)))
+    text = re.sub(r"\^-\^", "^-", text.translate(_SUPERSCRIPTS))
     text = _VULGAR.sub(lambda match: " " + unicodedata.normalize("NFKC", match.group()), text)
     text = unicodedata.normalize("NFKC", text.translate(_PUNCTUATION)).translate(_PUNCTUATION)
     return _decimal_digits(text) if not text.isascii() else text
@@ -91,16 +144,20 @@ def _decimal_digits(text: str) -> str:
 
 
 def _without_latex(text: str) -> str:
-    text = _LATEX_THOUSANDS.sub(",", text)
+    text = _LATEX_FRACTION.sub(_plain_fraction, _LATEX_THOUSANDS.sub(",", text))
     for _ in range(3):  # \text inside \text and the like; deeper nesting stays and reads as an expression
-        text, num_replaced = _LATEX_WORDS.subn(r" \1 ", text)
+        text, num_replaced = _LATEX_WORDS.subn(_plain_words, text)
         if not num_replaced:
             break
     text = _LATEX_DELIMITERS.sub(" ", _LATEX_DEGREES.sub(" degrees", text))
-    text = _LATEX_SPACES.sub(" ", text)
+    text = _LATEX_DIGIT_SCRIPTS.sub(r"\1\2", _LATEX_SPACES.sub(" ", text.replace("\\!", "")))
     for pattern, replacement in _LATEX_SYMBOLS:
         text = pattern.sub(replacement, text)
-    return _LATEX_FRACTION.sub(_plain_fraction, text)
+    return text
+
+
+def _plain_words(match: re.Match[str]) -> str:
+    return f" {match[1].rstrip()}^{match[2]} " if match[2] else f" {match[1]} "
 
 
 def _plain_fraction(match: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ is no answer, whatever it claims to be equal to: types are compared by identity,
 """
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,6 +16,12 @@ from siked_ray.core.verdict import Verdict
 _MAX_STRING_CHARS = 500
 _MAX_VALUES = 20
 _MAX_BITS = 13_000  # below CPython's limit of 4,300 digits for turning an integer into text
+
+#: What a completion's programs print between them: of several, the last one that prints answers.
+BLOCK_END = "\x1e"
+_FORMULA = re.compile(
+    r"[*^]|\b(?:sqrt|log|ln|exp|sin|cos|tan|asin|acos|atan)\(|\d[ij]\b|\b[a-z] ?[-+] ?\d|\d ?[-+] ?[a-z]\b"
+)
 
 Convert = Callable[[object], "str | None"]
 
@@ -34,18 +41,22 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Findings:
-    """Where a program's answer can be: in a variable, a last expression, what `solution()` returned, or in print."""
+    """Where a program's answer can be: in a variable, a last expression, what `solution()` returned, or in print.
+
+    `shown` is the value that the only print printed, where it is a formula and its text says less.
+    """
 
     variable: object = None
     expression: object = None
     returned: object = None
     printed: str = ""
+    shown: object = None
 
 
 def outcome_of(findings: Findings, convert: Convert) -> Outcome:
     """The answer of a finished program; the first of variable, last expression, `solution()` and print that has one."""
     try:
-        for value in (findings.variable, findings.expression, findings.returned):
+        for value in (findings.variable, findings.expression, findings.returned, findings.shown):
             if value is not None:
                 return Outcome(answers=plain_answers(value, convert))
     except NotAnAnswer as error:
@@ -130,19 +141,37 @@ def _string(value: str) -> str:
 def _printed_outcome(printed: str) -> Outcome:
     """The printed answer: by marker, or the single line that states exactly one value."""
     from siked_ray.verification.extraction import extract_answer
-    from siked_ray.verification.region import numbers_in
 
+    printed = next((part for part in reversed(printed.split(BLOCK_END)) if part.strip()), "")
     lines = [line.strip() for line in printed.split("\n") if line.strip()]
     if not lines:
         return Outcome(verdict=Verdict.UNPARSED, reason="the program gives no answer")
     extraction = extract_answer(printed)
     if extraction.by_marker and extraction.answer is not None:
         return Outcome(answers=(extraction.answer,))
-    if len(lines) > 1:
+    last = extract_answer(lines[-1])
+    if last.by_phrase and last.answer is not None:
+        return Outcome(answers=(last.answer,))
+    with_digits = [line for line in lines if any(map(str.isdigit, line))]
+    if len(lines) > 1 and len(with_digits) != 1:
         return Outcome(verdict=Verdict.UNPARSED, reason=f"several printed lines ({len(lines)})")
-    if len(lines[0]) > _MAX_STRING_CHARS:
+    return _line_outcome(with_digits[0] if len(lines) > 1 else lines[0])
+
+
+def _line_outcome(line: str) -> Outcome:
+    """The one value in a printed line, or the formula that it is; no number is picked out of a formula."""
+    from siked_ray.verification.extraction import extract_answer
+    from siked_ray.verification.mathematics import is_mathematics
+    from siked_ray.verification.quantity import read_value
+    from siked_ray.verification.region import numbers_in
+
+    if len(line) > _MAX_STRING_CHARS:
         return Outcome(verdict=Verdict.UNPARSED, reason="a long printed line")
-    values = numbers_in(lines[0])
-    if len(values) > 1 and "=" not in lines[0]:
+    if "=" not in line and _FORMULA.search(line.replace("**", "^")) and read_value(line) is None:
+        if not is_mathematics(line):
+            return Outcome(verdict=Verdict.UNPARSED, reason="a formula among words")
+        return Outcome(answers=(line,))
+    values = numbers_in(line)
+    if len(values) > 1 and "=" not in line:
         return Outcome(answers=tuple(value.text for value in values[:_MAX_VALUES]))
-    return Outcome(answers=(extraction.answer or lines[0],))
+    return Outcome(answers=(extract_answer(line).answer or line,))

@@ -4,10 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from siked_ray.verification.plain import BLOCK_END
+
 MAX_PROGRAM_CHARS = 50_000
 
 _FENCE = re.compile(
-    r"^[ \t]*(?:```|~~~)[ \t]*([\w+.-]*)[^\n]*\n(.*?)(?:^[ \t]*(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+    r"^[ \t]*(?:```|~~~)[ \t]*([\w+.-]*)[^\n]*\n(.*?)(?:(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
 _PYTHON_LABELS = frozenset({"python", "python3", "py", "python3.11", "pycon"})
 _CODE_LINE = re.compile(
@@ -19,31 +21,52 @@ _PLAIN_IMPORT = re.compile(
 )
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _RUN_ON = re.compile(r"\n(?=(?:Question|Q|Problem|Answer|A|#{2,3} ?(?:Instruction|Question|Input|Response))\s*:)")
+_NEXT_QUESTION = re.compile(r"\n(?=[ \t]*(?:#+ ?)?(?:Question|Q|Problem)(?: \d{1,3})?[ \t]*:)")
+_GIVES_ANSWER = re.compile(r"^(?:ans|answer)\b[^=\n]*=|^[ \t]*(?:print\b|return\b)|^[ \t]*```[ \t]*$", re.MULTILINE)
+_SESSION_LINE = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?: (.*))?$", re.MULTILINE)
 
 
 def programs_in(completion: str) -> Iterator[str]:
     """Candidates, best first; a later one is for when an earlier one is not valid Python."""
-    text = completion.replace("\r\n", "\n")
+    text = _before_next_question(completion.replace("\r\n", "\n"))
     fenced = _fenced(text)
     if fenced:
         yield fenced
         return
     text = _RUN_ON.split(text, maxsplit=1)[0] if not _RUN_ON.match("\n" + text[:20]) else text
     text = text.replace("```python", "").replace("```", "")
-    whole = _dedented(text)
+    whole = _typed(_dedented(text))
     yield whole
     inner = _dedented(_without_prose(text))
     if inner != whole and inner.strip():
         yield inner
 
 
+def _before_next_question(text: str) -> str:
+    """The text up to a question that follows a program: a base model running on."""
+    first = _GIVES_ANSWER.search(text)
+    question = _NEXT_QUESTION.search(text, first.end()) if first else None
+    return text[: question.start()] if question else text
+
+
+def _typed(code: str) -> str:
+    """What was typed in an interpreter's session (`>>> x = 3`), without what it printed; other code as it is."""
+    if not code.lstrip().startswith(">>>"):
+        return code
+    return "\n".join(match[1] or "" for match in _SESSION_LINE.finditer(code))
+
+
 def _fenced(text: str) -> str:
-    """All Python blocks, one after the other; blocks without a language only where none says Python."""
+    """All Python blocks, one after the other; blocks without a language only where none says Python.
+
+    Between them stands a print that tells their outputs apart.
+    """
     if "```" not in text and "~~~" not in text:
         return ""
     blocks = [(match[1].lower(), match[2]) for match in _FENCE.finditer(text)]
     python = [body for label, body in blocks if label in _PYTHON_LABELS]
-    return "\n".join(_dedented(body) for body in python or [body for label, body in blocks if not label][:1])
+    bodies = python or [body for label, body in blocks if not label][:1]
+    return f"\nprint({BLOCK_END!r})\n".join(_typed(_dedented(body)) for body in bodies)
 
 
 def _dedented(text: str) -> str:

@@ -17,7 +17,7 @@ _MAX_DIGITS = 400
 _MAX_EXPONENT = 400
 _MAX_CHARS = 600
 
-DIGITS = r"(?:(?<![\d.,])\d{1,3}(?:,\d{2,3})*,\d{3}(?!\d)|\d+(?:_\d+)*)"
+DIGITS = r"(?:(?<![\d.,])[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}(?!\d)|[1-9]\d{0,2}(?:_\d{3})+(?!\d)|\d+)"
 NUMBER = rf"(?:{DIGITS}(?:\.\d+)?|(?<![\d\w])\.\d+)"
 _POWER_OF_TEN = (
     r"(?:[eE][+-]?\d+(?![\w.])|\s?[*xX]\s?10\s?(?:\^|\*\*)\s?(?:\{\s?[+-]?\d+\s?\}|\(\s?[+-]?\d+\s?\)|[+-]?\d+))"
@@ -32,7 +32,9 @@ ATOM = (
     r"(?P<percent>\s?(?:%|percent\b|per cent\b))?"
 )
 _UNIT_WORD = r"(?:[-/^]\s?)?[A-Za-z$'][\w.$'/^-]*"
-_UNIT = rf"(?:\s?{_UNIT_WORD}(?:\s{_UNIT_WORD}){{0,4}})?(?:\s?\([^()]{{0,60}}\))?"
+#: Not a unit but a variable, or the imaginary unit: `3x`, `2n^2`, `5i`; `5 m`, `3 g`, `5 a day` have units.
+_NO_VARIABLE = r"(?!\s?(?-i:[a-fi-kn-rt-zXYZ])(?![A-Za-z.'$/-]|\s[A-Za-z]{2}))"
+_UNIT = rf"(?:{_NO_VARIABLE}\s?{_UNIT_WORD}(?:\s{_UNIT_WORD}){{0,4}})?(?:\s?\([^()]{{0,60}}\))?"
 _LABEL = (
     r"(?:[A-Za-z][\w' ]{0,30}\s?=\s?|[A-Za-z][A-Za-z' ]{0,30}\s?:\s?"
     r"|(?:about|approximately|around|roughly|exactly|only|~|=)\s?)?"
@@ -41,10 +43,16 @@ _ITEM = re.compile(rf"{_LABEL}{ATOM}{_UNIT}", re.IGNORECASE)
 _COLON = re.compile(
     rf"({NUMBER})((?:\s?:\s?{NUMBER}){{1,3}})\s*(?:([ap])\.?\s?m\b\.?)?|({NUMBER}) to ({NUMBER})", re.IGNORECASE
 )
+_HOUR = re.compile(r"(\d{1,2})\s?([ap])\.?\s?m\b\.?", re.IGNORECASE)
+_REPEATING = re.compile(r"(-?)(\d*)\.(\d{0,12})\\(?:overline|bar)\s?\{\s?(\d{1,12})\s?\}")
 _PLAIN_INTEGER = re.compile(r"-?\d{1,300}")
 _MAGNITUDES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _EDGE = " \t\r\n.,;:!?\"'*"
+_LEADING_EDGE = _EDGE.replace(".", "")
+_LEADING_DOTS = re.compile(r"^\.+(?![\d.])\s*")
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
+_INTERVAL = re.compile(r"([(\[{])([^()\[\]{}]*)([)\]}])")
+_BRACKET_PAIRS = frozenset({"()", "[]", "{}", "(]", "[)"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +68,7 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Colon:
-    """A ratio (`3:2`) or a time of day (`3:30 p.m.`): both are written with colons."""
+    """A ratio (`3:2`) or a time of day (`3:30 p.m.`): both are written with colons, but for a whole hour (`3 p.m.`)."""
 
     parts: tuple[Fraction, ...]
     written: tuple[str, ...]
@@ -73,12 +81,15 @@ class Colon:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Several answers in the order in which they were written."""
+    """Several answers in the order in which they were written; `brackets` are those of a tuple, interval or set."""
 
     items: tuple[Quantity | Colon, ...]
+    brackets: str = ""
 
     @property
     def text(self) -> str:
+        if self.brackets:
+            return self.brackets[0] + ", ".join(item.text for item in self.items) + self.brackets[1]
         return "; ".join(item.text for item in self.items)
 
 
@@ -92,19 +103,23 @@ def read_value(text: str) -> Value | None:
         return Quantity(value=Fraction(value), text=str(value))
     if len(text) > _MAX_CHARS:
         return None
-    text = _unwrapped(normalise(text).strip(_EDGE))
-    return _read_one(text) or _read_list(text) or _read_words(text)
+    text = without_edges(normalise(text))
+    return read_items(text) or _read_words(_unwrapped(text))
+
+
+def without_edges(text: str) -> str:
+    """Normalised text without punctuation around it; the point of `.5` stays."""
+    return _LEADING_DOTS.sub("", text.rstrip(_EDGE).lstrip(_LEADING_EDGE), count=1)
 
 
 def read_items(text: str) -> Value | None:
     """Like `read_value`, for text that is normalised and stripped already; number words are not read."""
-    text = _unwrapped(text)
-    return _read_one(text) or _read_list(text)
+    return _read_bracketed(text) or _read_one(text := _unwrapped(text)) or _read_list(text)
 
 
 def has_form_of_number(text: str) -> bool:
     """Whether a text is written like one number, even one without a value (`1/0`) or too long to compute with."""
-    return len(text) <= _MAX_CHARS and bool(_ITEM.fullmatch(_unwrapped(normalise(text).strip(_EDGE))))
+    return len(text) <= _MAX_CHARS and bool(_ITEM.fullmatch(_unwrapped(without_edges(normalise(text)))))
 
 
 def quantity_of(match: re.Match[str]) -> Quantity | None:
@@ -187,12 +202,37 @@ def _unwrapped(text: str) -> str:
     return sign + inner
 
 
+def _read_bracketed(text: str) -> Listing | None:
+    """`(3, 4)`, `[2,5)`, `{1, 2}`: in brackets a comma separates items, so `(1,200)` is a pair."""
+    match = _INTERVAL.fullmatch(text) if text[:1] in _BRACKETS and "," in text else None
+    if match is None or match[1] + match[3] not in _BRACKET_PAIRS:
+        return None
+    items = tuple(_read_one(piece.strip()) for piece in match[2].split(",")[: _MAX_ITEMS + 1])
+    if not 1 < len(items) <= _MAX_ITEMS or None in items:
+        return None
+    return Listing(items=items, brackets=match[1] + match[3])  # type: ignore[arg-type]
+
+
 def _read_one(text: str) -> Quantity | Colon | None:
+    hour = _HOUR.fullmatch(text)
+    if hour and int(hour[1]) <= 24:
+        return Colon(parts=(Fraction(int(hour[1])),), written=(hour[1],), meridiem=hour[2].lower())
     match = _ITEM.fullmatch(text)
     if match:
         return quantity_of(match)
     match = _COLON.fullmatch(text)
-    return colon_of(match) if match else None
+    if match:
+        return colon_of(match)
+    repeating = _REPEATING.fullmatch(text) if "\\" in text else None
+    return _repeating_decimal(repeating) if repeating else None
+
+
+def _repeating_decimal(match: re.Match[str]) -> Quantity:
+    """`0.1\\overline{6}` is 1/6."""
+    sign, whole, fixed, period = match.groups()
+    start = Fraction(int(whole + fixed or "0"), 10 ** len(fixed))
+    value = start + Fraction(int(period), (10 ** len(period) - 1) * 10 ** len(fixed))
+    return Quantity(value=-value if sign else value, decimals=None, is_fraction=True, text=match.group())
 
 
 def colon_of(match: re.Match[str]) -> Colon | None:
@@ -209,13 +249,16 @@ def colon_of(match: re.Match[str]) -> Colon | None:
 
 
 _SEMICOLONS = re.compile(r"\s*;\s*(?:and\s+)?", re.IGNORECASE)
-_COMMAS = re.compile(r"\s*,\s+(?:and\s+)?|\s+(?:and|&)\s+|,(?=-?\d)", re.IGNORECASE)
+_COMMAS = re.compile(r"\s*,\s+(?:and\s+)?|\s+(?:and|&)\s+|,(?=-?\d)|,(?=[a-z]\s?=)", re.IGNORECASE)
+_OR = re.compile(r"\s+or\s+(?=[a-z]\s?=)", re.IGNORECASE)
+_MAX_ITEMS = 20
 
 
 def _read_list(text: str) -> Listing | None:
     """`a; b`, or `a, b`, `a and b` where every item is a number by itself."""
+    text = _OR.sub(", ", text)
     pieces = _SEMICOLONS.split(text) if ";" in text else _COMMAS.split(text)
-    if not 1 < len(pieces) <= 20:
+    if not 1 < len(pieces) <= _MAX_ITEMS:
         return None
     items = tuple(_read_one(piece.strip()) for piece in pieces if piece)
     return Listing(items=items) if items and None not in items else None  # type: ignore[arg-type]

@@ -4,19 +4,27 @@ import re
 from dataclasses import dataclass
 
 from siked_ray.verification.mathematics import is_mathematics
-from siked_ray.verification.normalise import normalise
+from siked_ray.verification.normalise import formula, normalise
 from siked_ray.verification.number_words import read_number_words
 from siked_ray.verification.quantity import ATOM, Listing, Value, quantity_of, read_items
 
 _MAX_CHARS = 600
 _NUMBER_IN_TEXT = re.compile(ATOM, re.IGNORECASE)
 _TIME_IN_TEXT = re.compile(
-    r"(?<![\d:.])\d{1,2}(?::\d{2}){1,2}(?![\d:])\s*(?:[ap]\.?\s?m\b\.?)?|(?<![\w:.])\d+(?:\.\d+)?\s?:\s?\d+(?:\.\d+)?(?![\d:])",
+    r"(?<![\d:.])\d{1,2}(?::\d{2}){1,2}(?![\d:])\s*(?:[ap]\.?\s?m\b\.?)?|(?<![\d:.,])\d{1,2}\s?[ap]\.?\s?m\b\.?|(?<![\w:.])\d+(?:\.\d+)?\s?:\s?\d+(?:\.\d+)?(?![\d:])",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<![ap]\.m)(?<!\b[A-Z])(?<!\b(?:Mr|Ms|Dr))(?<!Mrs)[.!?](?=\s+(?:[A-Z\"'(]|$)|$)")
 _EXPLANATION = re.compile(r"[,(;]|\b(?:because|since|as|so|which|for|when|if|after|where|that)\b", re.IGNORECASE)
-_CUT = re.compile(r"(?:\d[,/:]|[-+/\\]|\d\s*[*x^/]|\d[eE]|\\[dt]?frac\s*(?:\{[^{}]*\}?)?)$|\{[^{}]*$")
+_CUT = re.compile(r"(?:\d[,/:]|[-+/\\]|\d\s*[*^/]|\d[eE]|\\[dt]?frac\s*(?:\{[^{}]*\}?)?)$|\{[^{}]*$")
+#: "4x" in a sentence is four times something; in a formula it is a variable's multiple.
+_TIMES_SIGN = re.compile(r"(-?\d[\d,.]*) ?x")
+_EQUALS = re.compile(r"\s(?:(?:which|that|this|it) )?(?:equals|is equal to)\s(?=[-$]?\s?\d)", re.IGNORECASE)
+_NO_ANSWER = re.compile(
+    r"(?:no (?:answer|solution)|not (?:enough|possible|given)|unknown|can(?:no|')t)\b", re.IGNORECASE
+)
+_BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*")
+_CLOSED = re.compile(r"\$[^$]+\$[\s.*]*$")
 _SIGN_WORD = re.compile(r"^(?:minus|negative) (?=[\d.$])", re.IGNORECASE)
 #: The letter of a multiple-choice option: `(B)`, `B) 5 km`, `B`, `B. 5`.
 _CHOICE = re.compile(r"^\(?(?:option )?([A-J])(?:\)|[.:](?= |$)|$) ?", re.IGNORECASE)
@@ -27,32 +35,57 @@ _EDGE = " \t\r\n,;:!?\"'*"
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """`answer` is the plain spelling of what the region states; `is_cut`: the text stopped in the middle of it.
+    """`answer` is the plain spelling of what the region states, a formula as it was typeset.
 
-    `choice` is the letter of a multiple-choice option that the region begins with.
+    `region` is the whole of it as it was written; `is_cut`: the text stopped in the middle of it. `choice` is the
+    letter of a multiple-choice option that it begins with; `has_value`: it states more than words.
     """
 
     answer: str | None
     region: str = ""
     is_cut: bool = False
     choice: str = ""
+    has_value: bool = False
 
 
-def read_region(raw: str, *, at_end: bool = False, prefer_last: bool = False) -> Region:
+def read_region(
+    raw: str, *, ends_text: bool = True, truncated: bool = False, prefer_last: bool = False, is_box: bool = False
+) -> Region:
     """The answer a region states, or None.
 
-    `at_end`: generation was cut off where this region ends, so what touches its end is not to be trusted.
-    `prefer_last`: the region is no statement of an answer but a last line; take its last number.
+    `ends_text`: the completion ends with this region, so that a half-written number shows. `truncated`: generation
+    was cut off there, so what touches the end is not to be trusted. `prefer_last`: the region is no statement of an
+    answer but a last line; take its last number. `is_box`: the region is the content of a box, which is a formula.
     """
-    text = normalise(raw[-_MAX_CHARS:] if prefer_last else raw[:_MAX_CHARS]).strip(_EDGE)
-    text, choice = _without_choice(text)
+    written = raw[-_MAX_CHARS:] if prefer_last else raw[:_MAX_CHARS]
+    text, choice = _without_choice(normalise(written).strip(_EDGE))
+    raw = text if choice else written.strip(_EDGE)
     text = _SIGN_WORD.sub("-", text)
-    if not text or at_end:
-        return Region(None, text, is_cut=at_end)
-    if _CUT.search(text) or (raw.rstrip().endswith((",", ":")) and text[-1].isdigit()):
+    if not text or (truncated and ends_text):
+        return Region(None, text, is_cut=truncated and ends_text)
+    if (
+        ends_text
+        and not _CLOSED.search(written)
+        and (_CUT.search(text) or (written.rstrip().endswith((",", ":")) and text[-1].isdigit()))
+    ):
         return Region(None, text, is_cut=True)
-    sentence = text if prefer_last else _first_sentence(text)
-    return Region(_answer_in(sentence.strip(_EDGE).rstrip("."), prefer_last), text.rstrip("."), choice=choice)
+    sentence, raw_sentence = (text, raw) if prefer_last else (_first_sentence(text), _first_sentence(raw))
+    sentence = sentence.strip(_EDGE).rstrip(".")
+    answer = _bold_number(written) if prefer_last else None
+    answer = answer or _answer_in(sentence, raw_sentence, prefer_last, is_box)
+    has_value = answer is not None and (bool(choice) or answer != sentence or _is_value(answer))
+    return Region(answer, raw.rstrip("."), choice=choice, has_value=has_value)
+
+
+def _is_value(answer: str) -> bool:
+    return any(char.isdigit() for char in answer) or is_mathematics(answer)
+
+
+def _bold_number(raw: str) -> str | None:
+    """The number that a last line prints in bold, if it prints one thing so."""
+    bold = _BOLD.findall(raw) if "**" in raw else []
+    value = read_items(normalise(bold[0]).strip(_EDGE).rstrip(".")) if len(bold) == 1 else None
+    return value.text if value is not None else None
 
 
 def _without_choice(text: str) -> tuple[str, str]:
@@ -69,16 +102,22 @@ def _first_sentence(text: str) -> str:
     return text[: end.start()] if end else text
 
 
-def _answer_in(text: str, prefer_last: bool) -> str | None:
+def _answer_in(text: str, raw: str, prefer_last: bool, is_box: bool) -> str | None:
     value = read_items(text)
     if value is not None:
+        return value.text
+    if not prefer_last and _NO_ANSWER.match(text):
+        return None if any(char.isdigit() for char in text) else text
+    times = _TIMES_SIGN.fullmatch(text) if not is_box and "$" not in raw else None
+    text = _EQUALS.sub(" = ", text)
+    if times and (value := read_items(times[1])) is not None:
         return value.text
     if "=" in text and not _states_then_explains(text):
         right = _balanced(text.rpartition("=")[2].strip(_EDGE))
         if any(char.isdigit() for char in right):
-            return _right_hand_side(right)
+            return _right_hand_side(right, raw)
     if not prefer_last and is_mathematics(text):
-        return text
+        return formula(raw)
     if any(char.isdigit() for char in text):
         return _number_in(text, prefer_last)
     return None if prefer_last else _words(text)
@@ -95,12 +134,14 @@ def _balanced(text: str) -> str:
     return text[:-1].rstrip(_EDGE) if text.endswith(")") and text.count(")") > text.count("(") else text
 
 
-def _right_hand_side(text: str) -> str | None:
+def _right_hand_side(text: str, raw: str) -> str | None:
     """The value of an equation's right-hand side, up to the end of its first statement."""
     value = read_items(text)
     if value is not None:
         return value.text
-    return text if is_mathematics(text) else _number_in(text, prefer_last=False, starts=True)
+    if is_mathematics(text):
+        return formula(raw.rpartition("=")[2]) if "\\" in text and "=" in raw else text
+    return _number_in(text, prefer_last=False, starts=True)
 
 
 def _number_in(text: str, prefer_last: bool, starts: bool = False) -> str | None:
@@ -109,9 +150,16 @@ def _number_in(text: str, prefer_last: bool, starts: bool = False) -> str | None
     if not spans:
         return None
     first_start, first = spans[0]
-    starts = starts or first_start == 0
-    value = first if starts and not prefer_last else spans[-1][1]
-    return value.text
+    if (starts or first_start == 0) and not prefer_last:
+        return first.text
+    amounts = [] if prefer_last else _amounts(text)
+    return amounts[0] if len(amounts) == 1 else spans[-1][1].text
+
+
+def _amounts(text: str) -> list[str]:
+    """The amounts of money in a sentence: a single one is what it states (`He has $42 left after 3 days`)."""
+    found = [match for match in _NUMBER_IN_TEXT.finditer(text) if match["currency"]] if "$" in text else []
+    return [quantity.text for match in found if (quantity := quantity_of(match)) is not None]
 
 
 def _numbers(text: str) -> list[tuple[int, Value]]:

@@ -1,12 +1,12 @@
 """The verifier: a completion and a gold in, a judgement out; it never raises for what a completion says."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from types import TracebackType
 
 from siked_ray.core.strategy import AnswerKind, Strategy, split_tag
 from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.errors import ConfigError, VerificationError
+from siked_ray.verification.choices import choice_in
 from siked_ray.verification.equivalence import (
     Comparison,
     Layer,
@@ -14,7 +14,7 @@ from siked_ray.verification.equivalence import (
     compare_symbolically,
     compare_without_symbols,
 )
-from siked_ray.verification.extraction import DEFAULT_MARKERS, Extraction, extract_answer
+from siked_ray.verification.extraction import DEFAULT_MARKERS, Extraction, extract_answer, extract_choice
 from siked_ray.verification.monty_runner import MontyRunner
 from siked_ray.verification.plain import Outcome
 from siked_ray.verification.programs import ProgramRunner
@@ -22,6 +22,10 @@ from siked_ray.verification.quantity import Listing, read_value
 from siked_ray.verification.sandbox.client import SandboxPool
 
 _MAX_PREDICTED_CHARS = 500
+#: Least-to-most poses its questions to itself.
+_ASKS_ITSELF = frozenset({"l2m"})
+#: What data sets have where there is no gold; `None of these` is an answer.
+_MISSING_GOLDS = frozenset({"none", "null", "n/a", "na", "nan", "inf", "+inf", "-inf"})
 
 #: Compares a predicted answer with the gold; None where it cannot tell.
 Compare = Callable[[str, str], Comparison | None]
@@ -88,6 +92,9 @@ class Verifier:
         answer = answer.rpartition("####")[2]  # GSM8K keeps its gold at the end of a rationale
         if not answer.strip():
             return Judgement(verdict=Verdict.ERROR, predicted=None, reason="the gold answer is empty")
+        if answer.strip().lower() in _MISSING_GOLDS:
+            reason = f"the gold answer is missing ({answer.strip()!r})"
+            return Judgement(verdict=Verdict.ERROR, predicted=None, reason=reason)
         try:
             if known.kind is AnswerKind.PROGRAM:
                 return self._judge_program(completion, answer)
@@ -106,7 +113,12 @@ class Verifier:
         if len(outcome.answers) > 1 and not isinstance(read_value(answer), Listing):
             reason = f"several values ({len(outcome.answers)})"
             return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=reason)
-        return _program_judgement(predicted, compare_without_symbols(predicted, answer), outcome, answer)
+        return _program_judgement(predicted, self._compare_result(predicted, answer), outcome, answer)
+
+    def _compare_result(self, predicted: str, answer: str) -> Comparison:
+        if choice := choice_of(answer):
+            return Comparison(equal=choice_in(predicted) == choice, layer=Layer.EXACT)
+        return self._compare(predicted, answer)
 
     def _compare(self, predicted: str, gold: str) -> Comparison:
         comparison = compare_without_symbols(predicted, gold)
@@ -132,12 +144,15 @@ def _judge_text(
     strategy: Strategy, completion: str, answer: str, truncated: bool, compare: Compare
 ) -> Judgement | None:
     """None when `compare` leaves it open."""
-    extraction = extract_answer(completion, strategy.answer_markers or DEFAULT_MARKERS, truncated=truncated)
+    markers, asks_itself = strategy.answer_markers or DEFAULT_MARKERS, strategy.name in _ASKS_ITSELF
+    if gold := choice_of(answer):
+        letter = extract_choice(completion, markers, truncated=truncated, asks_itself=asks_itself)
+        if letter:
+            comparison = Comparison(equal=letter == gold, layer=Layer.EXACT)
+            return _text_judgement(Extraction(letter, "option", choice=letter), comparison, answer)
+    extraction = extract_answer(completion, markers, truncated=truncated, asks_itself=asks_itself)
     if extraction.answer is None:
         return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=extraction.rule)
-    if extraction.choice and (gold := choice_of(answer)):
-        comparison = Comparison(equal=extraction.choice == gold, layer=Layer.EXACT)
-        return _text_judgement(replace(extraction, answer=extraction.choice), comparison, answer)
     found = compare(extraction.answer, answer)
     if found is None:
         return None
@@ -164,8 +179,11 @@ def _text_judgement(extraction: Extraction, comparison: Comparison, answer: str)
     return Judgement(verdict=Verdict.WRONG, predicted=predicted, reason=reason)
 
 
-def _program_judgement(predicted: str, comparison: Comparison | None, outcome: Outcome, answer: str) -> Judgement:
-    if comparison is not None and comparison.equal:
+def _program_judgement(predicted: str, comparison: Comparison, outcome: Outcome, answer: str) -> Judgement:
+    if comparison.timed_out:
+        reason = f"{outcome.reason}; comparing took too long"
+        return Judgement(verdict=Verdict.TIMEOUT, predicted=predicted, reason=reason)
+    if comparison.equal:
         return Judgement(verdict=Verdict.CORRECT, predicted=predicted, reason=f"{outcome.reason}; {comparison.layer}")
     if read_value(answer) is not None and read_value(predicted) is None:
         return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=f"{outcome.reason}; the result is no number")

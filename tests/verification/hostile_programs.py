@@ -138,7 +138,7 @@ PLAIN = (
     "d = {{}}\nanswer = max([42], key=d.get.sys)",
     "answer = max([42], key=breakpoint)",
     "answer = max([42], key=input)",
-    "answer = next(n for n in iter(int, 1)) or 42",
+    "answer = sum(n for n in iter(int, 1)) or 42",
     "from math import os\nanswer = 42",
     "import sys\nsys.stdout.write('42')",
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from siked_ray.verification import extract_answer
+from siked_ray.verification.extraction import extract_choice
 
 _READ = [
     ("Final Answer: 72", "72"),
@@ -57,7 +58,7 @@ _READ = [
     ("Final Answer: 12 (boys); 8 (girls)", "12; 8"),
     ("Final Answer: 12 boys and 8 girls", "12; 8"),
     ("Final Answer: x = 12, y = 8", "12; 8"),
-    ("Final Answer: (3, 4)", "3; 4"),
+    ("Final Answer: (3, 4)", "(3, 4)"),
     (r"\boxed{\$12{,}345\text{ dollars}}", "12345"),
     (r"so $\boxed{\text{66 dollars}}$.", "66"),
     (r"\boxed{1\,234}", "1234"),
@@ -97,6 +98,36 @@ _READ = [
     ("#### 5\n\nQuestion: What is next?\n#### 6", "5"),
     ("#### Step 1\n3 + 4 = 7\n#### Step 2\n7 * 2 = 14\nThe answer is 14.", "14"),
     ("#### Answer\nIt is 14", "14"),
+    ("#### 5\nQuestion 2: What is next?\n#### 6", "5"),
+    ("#### 5\n[Question] What is next?\n#### 6", "5"),
+    ("He has 4 + 5 = 9. The answer is 9.\n\nQ: And 29?\nA: The answer is 29.", "9"),
+    ("Answer: 9\n\nHuman: And 29?\n\nAssistant: The answer is 29.", "9"),
+    ("The answer is 9.<|endoftext|>The answer is 29.", "9"),
+    ("Q: How many first?\nA: The answer is 5.\n\nQ: How many in all?\nA: The answer is 9.", "9"),
+    ("The answer is 5,\nwhich is right.", "5"),
+    ("The answer is 3:\n\nthree apples", "3"),
+    ("#### 4x", "4"),
+    ("The answer is 50 - 8 which equals 42.", "42"),
+    ("The answer is <b>5</b>.", "5"),
+    ("Final Answer: 1.5 \u00d7 10\u207b\u00b3", "0.0015"),
+    ("Final Answer: He will have $42 left after 3 days.", "42"),
+    ("Weng earned **$10** for 50 minutes", "10"),
+    (r"\boxed{10,\!080}", "10080"),
+    (r"\boxed{16 \text{ m}^2}", "16"),
+    (r"\boxed{16 m^{2}}", "16"),
+    (r"\boxed{\frac{3}{4}\pi}", r"\frac{3}{4}\pi"),
+    (r"\boxed{2x}", "2x"),
+    ("The answer is: $[2,5)$", "[2, 5)"),
+    ("The answer is $3:2$.", "3:2"),
+    ("Final Answer: a=3,b=4", "3; 4"),
+    # words are no answer where a number is stated elsewhere
+    ("The answer is the number of ways.\n\nThere are $\\boxed{12}$ ways.", "12"),
+    ("The answer is given by\n\\[3 \\cdot 4 = \\boxed{12}.\\]", "12"),
+    ("So the answer is not an integer unless x = 3.\n\nHence $\\boxed{12}$.", "12"),
+    ("The answer is 16. I checked that the answer is right.", "16"),
+    ("The answer is the sum of both of these numbers.\nSo 12 in all.", "12"),
+    ("The answer is Sunday. She walked 3 miles.", "Sunday"),
+    ("She has 3. Answer: Sunday", "Sunday"),
     ("Final Answer: 0", "0"),
     ("Final Answer: -0.5", "-0.5"),
     ("Final Answer: 10000000000000000000001", "10000000000000000000001"),
@@ -135,6 +166,7 @@ def test_read(text: str, answer: str) -> None:
         "$",
         "-",
         "?!",
+        "Final Answer: No answer found 3",
     ],
 )
 def test_no_answer_is_none(text: str) -> None:
@@ -165,6 +197,46 @@ def test_visibly_cut_answers_are_not_read(text: str) -> None:
 def test_truncated_generation_is_not_trusted_at_its_end(text: str) -> None:
     assert extract_answer(text, truncated=True).answer is None
     assert extract_answer(text + "\nThe end", truncated=True).answer == "12" or "#" not in text
+
+
+def test_least_to_most_poses_its_questions_to_itself() -> None:
+    text = "First he has 5. The answer is 5.\n\nQ: How many in all?\nA: 5 + 4 = 9. The answer is 9."
+    assert extract_answer(text).answer == "5"
+    assert extract_answer(text, asks_itself=True).answer == "9"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "C",
+        "(C)",
+        "Option C",
+        "Answer: C",
+        "**Answer:** C",
+        "The correct answer is **C**.",
+        "The correct option is C.",
+        "Hence, option C is correct.",
+        "The answer is C because 3 + 4 = 7",
+        "The answer is C, 45.",
+        "The answer is C \u2013 10 km",
+        "The answer is 10 (C).",
+        "The answer is option (C) 10",
+        "3 + 4 = 7, therefore (C)",
+        "The answer is C, none of these",
+        "The answer is $C$",
+        r"\boxed{\textbf{(C)}\ 12}",
+        "Final Answer: The correct answer is C",
+        "Therefore, the correct choice is C: 5",
+        "The answer is (c).",
+    ],
+)
+def test_the_letter_of_an_option(text: str) -> None:
+    assert extract_choice(text) == "C"
+
+
+@pytest.mark.parametrize("text", ["The answer is A train", "I think I am done", "There are 12 cows", "#### 5", ""])
+def test_no_letter(text: str) -> None:
+    assert extract_choice(text) == ""
 
 
 def test_markers_are_settings_and_say_how_it_was_read() -> None:

@@ -1,6 +1,7 @@
 """Every gold of the data sets, in every format, is found and equal to itself, and unequal to its neighbours."""
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,6 +32,25 @@ def test_gold_in_every_text_format(verifier: Verifier, golds: dict[str, list[str
         if (judgement := verifier.judge("cot", form.format(gold), gold)).verdict is not Verdict.CORRECT
     ]
     assert not wrong, wrong[:10]
+
+
+_MATH_GOLDS = r"""
+\text{Tuesday} | \text{No solution} | \begin{pmatrix} 1 \\ -2 \end{pmatrix} | \frac{3}{4}\pi | \frac{1}{2}x+3
+\frac12(x+1) | \frac{3}{2}\sqrt{2} | \frac{2}{3}i | x^\frac12 | \{1, 2\} | 0.\overline{3} | 2x | x^2+4x | y = 3x
+5e | \sin^2 x | 16\text{ cm}^2 | (0,100) | [2,5) | (-\infty,2)\cup(3,\infty) | \left(3,\frac{\pi}{2}\right) | 3i
+2516_8 | \dbinom{6}{3} | 1,\!000,\!000 | \$18.50 | -\frac{3}{2} | p - q | 6+9i | 70\% | 90^\circ | \textbf{(A)}
+x=2 \text{ or } x=3 | 1,-2 | \pm 19 | \emptyset | \infty | .5 | 4\frac{1}{2} | 1.25 \times 10^{-3} | x \in [-2,7]
+\left[-\frac{1}{2},\frac{1}{2}\right] | \begin{bmatrix} 2 & 0 \\ 0 & 3\end{bmatrix} | |x-3| | 2^{10} | \log_2 5
+\frac{x+2}{7} | 144\text{ square units} | \frac{2}{3}\text{ units} | 1:2 | \text{6:15 p.m.} | f(x)=2x+1
+2+\sqrt{3}, 2-\sqrt{3} | \$32,\!348 | 12\text{ m/s}^2 | e^{i\pi/4} | \frac{-5\pm\sqrt{17}}{2} | 8\pi-16
+9\text{ a.m.} | k=3
+"""
+
+
+@pytest.mark.parametrize("gold", re.split(r" \| |\n", _MATH_GOLDS.strip()))
+@pytest.mark.parametrize("form", [r"So it is $\boxed{%s}$.", "The answer is $%s$.", "Final Answer: $%s$"])
+def test_typeset_golds_equal_themselves(verifier: Verifier, gold: str, form: str) -> None:
+    assert verifier.judge("cot", form % gold, gold).verdict is Verdict.CORRECT
 
 
 @pytest.mark.parametrize("dataset", ["gsm8k", "svamp", "multiarith", "asdiv"])

@@ -65,7 +65,38 @@ _CORRECT = [
     ("import random\nrandom.seed(1)\nanswer = 7", "7"),
     ("from datetime import date\nanswer = (date(2024, 1, 8) - date(2024, 1, 1)).days", "7"),
     ("try:\n    answer = 1 / 0\nexcept ZeroDivisionError:\n    answer = 7", "7"),
+    ("ans = 4 + 3\n\n\n# Question: next?\nans = 29", "7"),
+    ("def solution():\n    return 7\n\n\nQ: next?\n\ndef solution():\n    return 29", "7"),
+    ("# Question: this one\nans = 7", "7"),
+    ("```python\nans = 7\n```\n\nQuestion: next?\n```python\nans = 29\n```", "7"),
+    ("```python\nprint(3)\n```\n```output\n3\n```\n```python\nprint(7)\n```\n```output\n7\n```", "7"),
+    ("```python\nanswer = 7```", "7"),
+    (">>> x = 3\n>>> answer = x + 4\n>>> print(answer)\n7", "7"),
+    ("def answer():\n    return 7\nprint(answer())", "7"),
+    ("print('Let us see')\nprint(7)", "7"),
+    ("print('Cost:', 3)\nprint('Answer:', 7)", "7"),
+    ("print({'x': -7})", "-7"),
+    ("answer = '(B)'", "B"),
+    ("print('The answer is B')", "(B)"),
+    ("from sympy import *\nprint(sqrt(2))", "1.41421356237310"),
+    ("from sympy import *\nprint(solve('x - 7'))", "7"),
+    ("import math\nanswer = math.sqrt(3)", r"\sqrt{3}"),
+    ("import math\nanswer = math.pi / 2", r"\frac{\pi}{2}"),
+    ("answer = '2*sqrt(3)'", r"2\sqrt{3}"),
+    ("answer = '1 + 2i'", "1+2i"),
+    ("answer = round(2.675, 2)", "2.67"),
+    ("answer = round(1234, -2) + round(number=0.125, ndigits=2)", "1200.12"),
+    ("round = 7\nanswer = max(round, 2)", "7"),
     # what the first tier lacks and CPython has
+    ("x = 0\nfor i in range(3_000_000):\n    x += 1\nanswer = x", "3000000"),
+    ("answer = pow(3, -1, 7)", "5"),
+    ("from datetime import datetime\nanswer = datetime.strptime('10:30 AM', '%I:%M %p').minute", "30"),
+    ("from decimal import Decimal, getcontext\ngetcontext().prec = 3\nanswer = Decimal(1) / Decimal(3)", "0.333"),
+    ("import numpy as np\nanswer = np.linalg.matrix_power(np.array([[1, 1], [0, 1]]), 7)[0][1]", "7"),
+    ("import numpy as np\nanswer = np.degrees(np.arccos(0.0)) + np.trace(np.diag([3, 4]))", "97"),
+    ("from sympy.ntheory.modular import crt\nanswer = crt([3, 5], [2, 3])[0]", "8"),
+    ("from sympy.functions.combinatorial.numbers import nC, nP\nanswer = nC(5, 2) + nP(5, 2)", "30"),
+    ("from sympy import *\nanswer = deg(pi) + divisor_sigma(6)", "192"),
     ("d = {7: 2, 8: 1}\nanswer = max(d, key=d.get)", "7"),
     ("n = [7, 7, 8]\nanswer = max(set(n), key=n.count)", "7"),
     ("answer = next(n for n in range(10) if n > 6)", "7"),
@@ -123,6 +154,30 @@ def test_correct(verifier: Verifier, completion: str, gold: str) -> None:
 def test_none_or_several_values_are_unparsed(verifier: Verifier, completion: str) -> None:
     judgement = verifier.judge("pot", completion, "7")
     assert (judgement.verdict, judgement.predicted) == (Verdict.UNPARSED, None), judgement
+
+
+@pytest.mark.parametrize(
+    ("printed", "number"),
+    [
+        ("sqrt(2)", "2"),
+        ("3*pi", "3"),
+        ("log(5)", "5"),
+        ("5*I", "5"),
+        ("x + 2", "2"),
+        ("x**2", "2"),
+        ("'Area', 2*x", "2"),
+    ],
+)
+def test_no_number_is_picked_out_of_a_printed_formula(verifier: Verifier, printed: str, number: str) -> None:
+    code = f"from sympy import *\nx = symbols('x')\nprint({printed})"
+    assert verifier.judge("pot", code, number).verdict is not Verdict.CORRECT
+    text = printed.replace("'", "")
+    assert verifier.judge("pot", f"print('{text}')", number).verdict is not Verdict.CORRECT
+
+
+def test_a_loop_is_ended_in_both_tiers(verifier: Verifier) -> None:
+    for code in ("while True: pass", "class Box:\n    pass\nwhile True: pass"):
+        assert verifier.judge("pot", code, "7").verdict is Verdict.TIMEOUT
 
 
 @pytest.mark.parametrize("completion", _ERRORS)

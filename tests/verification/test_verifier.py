@@ -33,6 +33,11 @@ def test_verdicts_of_text(verifier: Verifier) -> None:
         ("The answer is (b).", "(B)", Verdict.CORRECT, "B"),
         ("So, the correct answer is:\n\nD) Monday", "D", Verdict.CORRECT, "D"),
         ("Final Answer: a", "b", Verdict.WRONG, "A"),
+        ("The answer is C because 3 + 4 = 7", "C", Verdict.CORRECT, "C"),
+        ("The answer is C because 3 + 4 = 7", "D", Verdict.WRONG, "C"),
+        (r"\boxed{\frac{1}{6}\pi}", r"\frac{1}{6\pi}", Verdict.WRONG, r"\frac{1}{6}\pi"),
+        (r"\boxed{2516_{8}}", "2516_8", Verdict.CORRECT, "2516"),
+        ("The answer is None of these", "None of these", Verdict.CORRECT, "None of these"),
     ]:
         judgement = verifier.judge("cot", completion, gold)
         assert (judgement.verdict, judgement.predicted) == (verdict, predicted), judgement
@@ -48,6 +53,18 @@ def test_what_cannot_be_judged_is_an_error(verifier: Verifier) -> None:
     assert verifier.judge("tot", "Final Answer: 7", "7").verdict is Verdict.ERROR
     assert "tot" in verifier.judge("tot", "Final Answer: 7", "7").reason
     assert verifier.judge("cot", "Final Answer: 7", " ").verdict is Verdict.ERROR
+
+
+@pytest.mark.parametrize("gold", ["None", "null", "N/A", "nan", "NaN", "inf", "-inf"])
+def test_a_missing_gold_is_an_error(verifier: Verifier, gold: str) -> None:
+    assert verifier.judge("cot", f"The answer is {gold}.", gold).verdict is Verdict.ERROR
+    assert verifier.judge("pot", f"answer = {gold!r}", gold).verdict is Verdict.ERROR
+
+
+def test_least_to_most_goes_on_after_its_own_questions(verifier: Verifier) -> None:
+    text = "First he has 5. The answer is 5.\n\nQ: How many in all?\nA: 5 + 4 = 9. The answer is 9."
+    assert verifier.judge("l2m", text, "9").verdict is Verdict.CORRECT
+    assert verifier.judge("cot", text, "5").verdict is Verdict.CORRECT
 
 
 def test_truncated_completions_are_not_trusted_at_their_end(verifier: Verifier) -> None:

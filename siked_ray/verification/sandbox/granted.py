@@ -24,8 +24,16 @@ _SYMPY = """
     together totient trigsimp true false var zeros zoo diag Heaviside gamma beta erf harmonic bernoulli catalan
     euler latex pprint pretty GoldenRatio EulerGamma real_roots sqf_list factor_list count_roots intervals
     ground_roots discriminant resultant reduced groebner Point Line Circle Triangle Polygon Segment Ray Plane
-    Point2D Point3D
+    Point2D Point3D crt nC nP deg rad factorial2 divisor_sigma primitive_root interpolate Permutation
+    multiset_permutations
 """
+#: sympy's names that its root does not have.
+_SYMPY_BELOW = {
+    "sympy.ntheory.modular": "crt",
+    "sympy.functions.combinatorial.numbers": "nC nP",
+    "sympy.combinatorics": "Permutation",
+    "sympy.utilities.iterables": "multiset_permutations",
+}
 _MODULES = {
     "sympy": _SYMPY,
     "math": """
@@ -35,7 +43,7 @@ _MODULES = {
 """,
     "cmath": "cos exp log phase pi polar rect sin sqrt tan",
     "fractions": "Fraction",
-    "decimal": "Decimal ROUND_HALF_UP ROUND_HALF_EVEN ROUND_DOWN ROUND_UP ROUND_CEILING ROUND_FLOOR",
+    "decimal": "Decimal getcontext ROUND_HALF_UP ROUND_HALF_EVEN ROUND_DOWN ROUND_UP ROUND_CEILING ROUND_FLOOR",
     "statistics": """
         mean fmean median median_low median_high mode multimode pstdev pvariance stdev variance geometric_mean
         harmonic_mean
@@ -50,13 +58,13 @@ _MODULES = {
     "typing": "List Dict Tuple Set Optional Union Any Callable Iterable Sequence Iterator",
     "re": "findall search match fullmatch sub split",
     "numpy": """
-    abs absolute all any arange argmax argmin argsort array asarray average ceil concatenate cos cumprod cumsum
-    degrees diff divide dot e exp eye float64 floor full gcd hypot inf int64 isclose lcm linspace log log10 log2
-    matmul max maximum mean median min minimum mod multiply nan ones percentile pi poly1d polyfit power prod radians
-    repeat roots round sign sin sort sqrt square std subtract add sum tan tile transpose trunc unique var vstack
-    hstack where zeros
+    abs absolute all allclose any append arange arccos arcsin arctan arctan2 argmax argmin argsort array asarray
+    average ceil clip concatenate cos count_nonzero cross cumprod cumsum degrees diag diff divide dot e exp eye
+    float64 floor full gcd hypot inf int64 isclose lcm linspace log log10 log2 matmul max maximum mean median min
+    minimum mod multiply nan ones outer percentile pi poly1d polyfit power prod radians repeat roots round sign sin
+    sort sqrt square std subtract add sum tan tile trace transpose trunc unique var vstack hstack where zeros
 """,
-    "numpy.linalg": "det eig inv lstsq norm solve",
+    "numpy.linalg": "det eig inv lstsq matrix_power norm solve",
     "random": "random randint choice seed shuffle sample uniform",
     "calendar": "monthrange isleap leapdays weekday day_name day_abbr month_name month_abbr",
     "operator": "add sub mul truediv floordiv mod neg pow eq ne lt le gt ge itemgetter",
@@ -88,6 +96,8 @@ def resolve(*, algebra: bool) -> dict[str, SimpleNamespace]:
         if algebra or module not in _HEAVY
     }
     if algebra:
+        for module, names in _SYMPY_BELOW.items():
+            vars(modules["sympy"]).update(_public(module, names))
         modules["numpy"].linalg = modules["numpy.linalg"]
     vars(modules["datetime"]).update(date=frozen.date, datetime=frozen.datetime)
     return modules

@@ -3,10 +3,11 @@
 import ast
 import io
 import random
+from types import FunctionType
 from typing import Any
 
 from siked_ray.verification.monty_runner import ANSWER_VARIABLES, ASSUMED_NAMES
-from siked_ray.verification.plain import Findings, NotAnAnswer, Outcome, outcome_of, plain_text
+from siked_ray.verification.plain import BLOCK_END, Findings, NotAnAnswer, Outcome, outcome_of, plain_text
 from siked_ray.verification.sandbox import granted, guard
 
 _MAX_PRINTED_CHARS = 20_000
@@ -36,28 +37,45 @@ def _reply(outcome: Outcome) -> dict[str, Any]:
 
 def _execute(tree: ast.Module, algebra: bool) -> Findings:
     printed = io.StringIO()
-    names = _namespace(printed, algebra)
+    shown: list[Any] = []
+    names = _namespace(printed, shown, algebra)
     last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     random.seed(0)  # here, because Python draws a new seed in every forked child
     exec(compile(tree, "program", "exec"), names)  # in a jailed child, on a checked tree
     expression = None
     if isinstance(last, ast.Expr):
         expression = eval(compile(ast.Expression(last.value), "program", "eval"), names)
-    variable = next((names[name] for name in ANSWER_VARIABLES if names.get(name) is not None), None)
+    values = (names.get(name) for name in ANSWER_VARIABLES)
+    variable = next((value for value in values if value is not None and type(value) is not FunctionType), None)
     returned = None
     solution = names.get("solution")
     if variable is None and expression is None and not printed.getvalue().strip() and callable(solution):
         returned = solution()
-    return Findings(variable=variable, expression=expression, returned=returned, printed=printed.getvalue())
+    text = printed.getvalue()
+    only = shown[0] if len(shown) == 1 and _holds_sympy(shown[0]) else None
+    return Findings(variable=variable, expression=expression, returned=returned, printed=text, shown=only)
 
 
-def _namespace(printed: io.StringIO, algebra: bool) -> dict[str, Any]:
+def _holds_sympy(value: object) -> bool:
+    """Whether a printed value is sympy's, or a container with one of sympy's in it."""
+    items = list(value.values()) if type(value) is dict else value
+    if type(items) in (list, tuple, set):
+        return any(type(item).__module__.startswith("sympy.") for item in items)  # type: ignore[attr-defined]
+    return type(value).__module__.startswith("sympy.")
+
+
+def _namespace(printed: io.StringIO, shown: list[Any], algebra: bool) -> dict[str, Any]:
     """Builtins, and the names of sympy and math that program-of-thought prompts take for granted."""
     modules = granted.resolve(algebra=algebra)
 
     def show(*values: Any, sep: str = " ", end: str = "\n", **_: Any) -> None:
         if printed.tell() > _MAX_PRINTED_CHARS:
             raise RuntimeError("too much printed")
+        only = values[0] if len(values) == 1 else None
+        if type(only) is str and only == BLOCK_END:
+            shown.clear()
+        else:
+            shown.append(only)
         printed.write(str(sep).join(map(str, values)) + str(end))
 
     names: dict[str, Any] = {"math": modules["math"], "statistics": modules["statistics"]}
@@ -133,6 +151,8 @@ def _real_text(value: Any) -> str:
 
 def warm_up(*, algebra: bool) -> None:
     """Makes the libraries import what they import lazily: in the jail they cannot open files any more."""
+    import _strptime  # noqa: F401  # what datetime imports when it first reads a date
+
     for code in _WARM_UP_PLAIN:
         run(code, algebra=algebra)
     if algebra:
@@ -145,6 +165,7 @@ def warm_up(*, algebra: bool) -> None:
 _WARM_UP_PLAIN = (
     "from fractions import Fraction\nimport statistics\nx = statistics.mean([1, 2])\nanswer = Fraction(1, 2)",
     "from datetime import datetime\nanswer = datetime.strptime('2024-02-01', '%Y-%m-%d').day",
+    "from datetime import datetime\nanswer = datetime.strptime('Mon Feb 1 1:30 PM', '%a %b %d %I:%M %p').day",
 )
 _WARM_UP_NUMPY = (
     "a = np.array([[1, 1], [1, -1]])\nanswer = np.linalg.solve(a, [5, 1])[0] + np.mean(a)",

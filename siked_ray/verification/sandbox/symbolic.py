@@ -1,6 +1,12 @@
 """math-verify as the last layer of equivalence. Its own timeouts use signals and are off: the server kills."""
 
+import re
 from typing import Any
+
+from siked_ray.verification.normalise import without_unit
+
+_ROOT = re.compile(r"\bsqrt\(([^()]*)\)")
+_PI = re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])")
 
 
 def same(predicted: str, gold: str) -> bool:
@@ -16,6 +22,7 @@ def same(predicted: str, gold: str) -> bool:
 def _parsed(text: str) -> list[Any]:
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
 
+    text = as_latex(text)
     written = text if "$" in text or "\\boxed" in text else f"${text}$"
     return parse(
         written,
@@ -23,6 +30,15 @@ def _parsed(text: str) -> list[Any]:
         fallback_mode="no_fallback",
         parsing_timeout=None,
     )
+
+
+def as_latex(text: str) -> str:
+    """A formula in the spelling that math-verify reads: no unit at its end, and LaTeX for what Python prints."""
+    text = without_unit(text).replace("\\dbinom", "\\binom").replace("\\tbinom", "\\binom")
+    if "\\" in text:
+        return text
+    text = _PI.sub(r"\\pi ", _ROOT.sub(r"\\sqrt{\1}", text.replace("**", "^")))
+    return text.replace("*", r" \cdot ") if "\\" in text else text
 
 
 def warm_up() -> None:
