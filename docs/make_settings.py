@@ -61,12 +61,10 @@ def _resolved(schema: Schema, definitions: Schema) -> Schema:
 
 
 def _row(key: str, found: Schema, definitions: Schema, *, required: bool, is_section: bool) -> str:
-    if is_section and "default" in found:
-        type_, default = "sections by name, see below", f"`{json.dumps(found['default'])}`"
-    elif is_section:
+    if is_section and "$ref" in found:
         type_, default = _PROMPTS_ROW
     else:
-        type_ = _type(found, definitions)
+        type_ = "sections by name, see below" if is_section else _type(found, definitions)
         default = "required" if required else f"`{json.dumps(found['default'], ensure_ascii=False)}`"
     return f"| `{key}` | {_cell(type_)} | {_cell(default)} | {_cell(found['description'])} |"
 

@@ -25,7 +25,7 @@ _COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 only when finished, 2 for what the user has to change."""
-    options = _parser().parse_args(arguments)
+    options = _options(_parser(), arguments)
     _quiet_libraries()
     try:
         return options.execute(options)
@@ -35,6 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("siked: interrupted; the same command continues from what is committed.", file=sys.stderr)
         return 130
+
+
+def _options(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options of a command; overrides may stand anywhere, those after an option are left over by argparse."""
+    options, left_over = parser.parse_known_args(arguments)
+    wrong = [one for one in left_over if "overrides" not in options or one.startswith("-") or "=" not in one]
+    if wrong:
+        parser.error(f"unrecognized arguments: {' '.join(wrong)}")
+    if left_over:
+        options.overrides = [*options.overrides, *left_over]
+    return options
 
 
 def _parser() -> argparse.ArgumentParser:

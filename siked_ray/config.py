@@ -4,7 +4,6 @@
 validates. The settings themselves are in `siked_ray.settings`.
 """
 
-import difflib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pydantic import ValidationError
 from siked_ray.core.credentials import keys_with_credentials
 from siked_ray.errors import ConfigError
 from siked_ray.settings import Config
+from siked_ray.settings.messages import sentences
 
 __all__ = [
     "Config",
@@ -36,7 +36,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     values = _read_yaml(Path(path))
     for override in overrides:
         if override.startswith("prompts."):
-            values["prompts"] = _resolve_prompts(values.get("prompts", "default"), Path(path).parent)
+            values["prompts"] = _resolve_prompts(values.get("prompts"), Path(path).parent)
         _apply_override(values, override)
     return load_values(values, base=Path(path).parent, shown=str(path))
 
@@ -44,11 +44,11 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
 def load_values(values: dict[str, Any], *, base: Path, shown: str) -> Config:
     """Settings from plain values: as `load_config`; `base` is where prompt files are looked for, `shown` their name."""
     _refuse_credentials(values, shown)
-    prompts = _resolve_prompts(values.get("prompts", "default"), base)
+    prompts = _resolve_prompts(values.get("prompts"), base)
     try:
         return Config.model_validate(values | {"prompts": prompts})
     except ValidationError as error:
-        raise ConfigError(f"{shown}: " + "; ".join(_sentence(issue) for issue in error.errors())) from None
+        raise ConfigError(f"{shown}: " + "; ".join(sentences(error))) from None
 
 
 def overridden(config: Config, overrides: Sequence[str]) -> Config:
@@ -75,8 +75,23 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
 
 
-#: Settings that change nothing of a run's results: where it is written to, and where its stages run.
-_WITHOUT_EFFECT = {"run_dir", "cluster"}
+#: How many engines there are, and what each is given.
+_ENGINES = {
+    *("num_engines", "cpus_per_engine", "gpus_per_engine", "tensor_parallel_size", "pipeline_parallel_size"),
+    *("max_num_seqs", "kv_cache_gib", "gpu_memory_utilization"),
+}
+_PRICES = {"price_per_million_prompt_tokens", "price_per_million_generated_tokens"}
+_SOURCE = {"engine": _ENGINES, "endpoint": {"max_concurrency", *_PRICES}}
+#: Settings that change nothing of a run's results, and that may differ when it is continued: where it is written to,
+#: where its stages run and on how much, what it may lose, what it logs.
+_WITHOUT_EFFECT: Any = {
+    "run_dir": True,
+    "cluster": True,
+    "engine": _ENGINES,
+    "teacher": _SOURCE | {"strategies": {"__all__": _SOURCE}},
+    "training": {"cpus_per_worker", "gpus_per_worker", "max_failures", "checkpoint", "loggers"},
+    "max_quarantined_fraction": True,
+}
 
 
 def config_sha256(config: Config) -> str:
@@ -124,10 +139,11 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         raise ConfigError(f"{override!r} is no override; write key.path=value, such as iterations.max=2.")
     *parents, last = key.split(".")
     for parent in parents:
-        child = values.setdefault(parent, {})
-        if not isinstance(child, dict):
+        if values.get(parent) is None:
+            values[parent] = {}
+        values = values[parent]
+        if not isinstance(values, dict):
             raise ConfigError(f"{override!r} cannot be set: {parent} holds a value and no section.")
-        values = child
     try:
         values[last] = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -136,6 +152,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
 
 def _resolve_prompts(prompts: Any, base: Path) -> Any:
     """`default`, `world` or a file name become the texts they stand for; inline texts replace the default ones."""
+    prompts = "default" if prompts is None else prompts
     if isinstance(prompts, dict):
         return _merged(_built_in("default"), prompts)
     if not isinstance(prompts, str):
@@ -159,39 +176,6 @@ def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         both_map = isinstance(value, dict) and isinstance(base.get(key), dict)
         merged[key] = _merged(base[key], value) if both_map else value
     return merged
-
-
-def _sentence(issue: Any) -> str:
-    key = ".".join(str(part) for part in issue["loc"])
-    if issue["type"] == "extra_forbidden":
-        return f"unknown setting {key}{_suggestion(issue['loc'])}"
-    if issue["type"] == "missing":
-        wanted = " and ".join(f"{key}.{name}" for name in _required_keys(issue["loc"])) or key
-        return f"{wanted} is required; set it in the file or as {wanted.partition(' ')[0]}=…"
-    message = issue["msg"].removeprefix("Value error, ")
-    return f"{key}: {message} (it is {issue['input']!r})" if key and not isinstance(issue["input"], dict) else message
-
-
-def _section(location: Sequence[str | int]) -> Any:
-    """The settings class at a place; None where there is a plain value."""
-    section: Any = Config
-    for part in location:
-        field = getattr(section, "model_fields", {}).get(part)
-        section = field.annotation if field else None
-    return section
-
-
-def _required_keys(location: Sequence[str | int]) -> list[str]:
-    fields = getattr(_section(location), "model_fields", {})
-    return [name for name, field in fields.items() if field.is_required()]
-
-
-def _suggestion(location: Sequence[str | int]) -> str:
-    known = list(getattr(_section(location[:-1]), "model_fields", {}))
-    close = difflib.get_close_matches(str(location[-1]), known, n=1)
-    if close:
-        return f" (did you mean {close[0]}?)"
-    return f" (known here: {', '.join(known)})" if known else ""
 
 
 def _flatten(values: Any, prefix: str = "") -> dict[str, Any]:

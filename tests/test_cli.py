@@ -91,6 +91,19 @@ def test_a_plan_shows_settings_prompts_and_figures(settings_file: Path, capsys: 
     assert not settings_file.with_name("run").exists()
 
 
+def test_overrides_may_stand_behind_an_option(settings_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "job.sh").write_text("#SBATCH --cpus-per-task=64\n")
+    exit_code("plan", str(settings_file), "seed=5", "--cluster", str(tmp_path / "job.sh"), "seed=77", "data.limit=30")
+    shown = capsys.readouterr().out
+    assert "seed: 77" in shown and "limit: 30" in shown
+
+
+@pytest.mark.parametrize("arguments", [["plan", "x", "--fast", "a=1"], ["plan", "x", "--cluster", "y", "z"]])
+def test_what_is_neither_option_nor_override_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    assert exit_code(*arguments) == 2
+    assert "unrecognized arguments: " in capsys.readouterr().err
+
+
 def test_a_run_with_other_settings_is_refused(settings_file: Path, capsys: pytest.CaptureFixture[str]):
     config = load_config(settings_file)
     Storage(config.run_dir).write_text(names.CONFIG, dump_config(config))
@@ -118,6 +131,15 @@ def test_a_run_directory_that_is_none(
     assert exit_code(*arguments) == 2
     assert "nowhere" in one_line(capsys.readouterr().err)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_wrong_path_and_a_damaged_summary(settings_file: Path, capsys: pytest.CaptureFixture[str]):
+    assert exit_code("report", str(settings_file)) == 2
+    assert "a part of that path is a file" in one_line(capsys.readouterr().err)
+    config = load_config(settings_file)
+    Storage(config.run_dir).write_text(names.SUMMARY, '{"run": ')
+    assert exit_code("report", config.run_dir) == 2
+    assert "summary.json is damaged" in one_line(capsys.readouterr().err)
 
 
 def test_verify_reads_rows_and_writes_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

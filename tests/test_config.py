@@ -101,8 +101,27 @@ def test_overrides_open_sections_that_the_file_does_not_have(make_config):
         ("strategies=[]", r"strategies: "),
         ("strategies=[cot, tot]", r"\['tot'\] without an entry in prompts\.strategies; known are cot, l2m, pot"),
         ("strategies=[cot, cot]", "twice"),
-        ("teacher={source: vllm}", r"teacher\.model"),
-        ("teacher={source: dataset}", r"teacher\.path"),
+        ("teacher={source: vllm}", "teacher: .*set its model to a directory"),
+        ("teacher={source: dataset}", "teacher: .*set its path"),
+        ("teacher.strategies.pot.source=openai", r"teacher\.strategies\.pot: .*set its model to the server's name"),
+        (
+            "teacher.strategies.pot.sourc=openai",
+            r"unknown setting teacher\.strategies\.pot\.sourc \(did you mean source",
+        ),
+        ("teacher.engine.num_engins=2", r"unknown setting teacher\.engine\.num_engins \(did you mean num_engines\?\)"),
+        ("student.model={path: x}", r"student\.model: .*valid string \(it is {'path': 'x'}\)"),
+        ("data={train: x, test: {a: b}}", r"data\.test: .*valid list"),
+        ("engine.num_engines=0", r"engine\.num_engines: .*equal to 1, or .*valid tuple \(it is 0\)"),
+        ("engine.num_engines=[0, 1]", r"engine\.num_engines\.0: .*equal to 1 \(it is 0\)"),
+        ("generation.keep=0", r"generation\.keep: .*equal to 1, or .*'all' \(it is 0\)"),
+        ("cluster.training_resources.my-gpu=0", r"cluster\.training_resources\.my-gpu: .*greater than 0"),
+        ("cluster.training_resources.tpu=.inf", r"cluster\.training_resources\.tpu: .*finite"),
+        ("generation.temperature=.inf", r"generation\.temperature: .*finite number \(it is inf\)"),
+        ("iterations.max_hours=.nan", r"iterations\.max_hours: .*finite"),
+        ("teacher.endpoint.base_url=localhost:8000", r"teacher\.endpoint\.base_url: .*set it to one such as http://"),
+        ("teacher.endpoint.base_url=''", r"teacher\.endpoint\.base_url: "),
+        ("teacher.endpoint.base_url='http://[::1'", r"teacher\.endpoint\.base_url: "),
+        ("teacher.endpoint.base_url=http://x:99999/v1", r"teacher\.endpoint\.base_url: "),
         ("teacher={source: oracle}", r"teacher\.source: .*'vllm'"),
         ("teacher={}", r"teacher\.source is required"),
         ("prompts=nowhere.yaml", r"prompts: 'nowhere\.yaml' is neither"),
@@ -117,6 +136,27 @@ def test_a_wrong_setting_is_one_readable_sentence(make_config, override: str, wo
     with pytest.raises(ConfigError, match=words) as raised:
         make_config(*overrides)
     assert "\n" not in str(raised.value)
+
+
+def test_sections_that_are_left_empty_have_their_defaults(make_config, settings_file: Path):
+    values = yaml.safe_load(settings_file.read_text()) | {"engine": None, "training": {"lora": None}, "prompts": None}
+    settings_file.write_text(yaml.safe_dump(values))
+    assert make_config() == make_config("engine={}", "training={}", "prompts=default")
+    config = make_config("engine.num_engines=2", "training.lora.rank=8", "prompts.stop=[END]")
+    assert (config.engine.num_engines, config.training.lora.rank, config.prompts.stop) == (2, 8, ["END"])
+
+
+def test_settings_as_they_are_printed_can_be_overridden(make_config, settings_file: Path):
+    settings_file.write_text(dump_config(make_config()))
+    engine = make_config("teacher.engine.num_engines=2").teacher.engine
+    assert engine is not None and engine.num_engines == 2
+
+
+def test_an_empty_section_does_not_stand_for_what_is_required(make_config, settings_file: Path):
+    values = yaml.safe_load(settings_file.read_text()) | {"student": None}
+    settings_file.write_text(yaml.safe_dump(values))
+    with pytest.raises(ConfigError, match=r"student\.model is required"):
+        make_config()
 
 
 def test_settings_that_are_required(tmp_path: Path):
@@ -182,6 +222,19 @@ def test_differing_keys(make_config):
     assert strategies == "strategies: ['cot', 'l2m', 'pot'] -> ['cot']"
 
 
+def test_what_a_run_is_given_may_differ_when_it_is_continued(make_config):
+    teacher = "teacher={{source: openai, model: big, endpoint: {{max_concurrency: {}}}, engine: {{num_engines: {}}}}}"
+    given = (
+        *("engine.num_engines=3", "engine.gpus_per_engine=0.5", "engine.max_num_seqs=8", "engine.kv_cache_gib=2"),
+        *("training.max_failures=9", "training.checkpoint.keep=5", "training.loggers=[]", "max_quarantined_fraction=1"),
+    )
+    base, other = make_config(teacher.format(64, 1)), make_config(teacher.format(2, 4), *given)
+    assert differing_keys(base, other) == [] and config_sha256(base) == config_sha256(other)
+    assert differing_keys(base, make_config(teacher.format(64, 1), "engine.dtype=float32")) == [
+        "engine.dtype: 'auto' -> 'float32'"
+    ]
+
+
 def test_settings_do_not_change(make_config):
     with pytest.raises(ValueError, match="frozen"):
         make_config().seed = 3
@@ -192,6 +245,10 @@ def test_settings_do_not_change(make_config):
     [
         ("prompts.student=Solve", "the template student has to use {question}"),
         ("prompts.student='Q {query} {question}'", "the template student does not render"),
+        ("prompts.student='{question.x}'", "the template student does not render"),
+        ("prompts.student='{question[a]}'", "the template student does not render"),
+        ("prompts.stop=['']", "prompts.stop.0: String should have at least 1 character"),
+        ("prompts.strategies.cot.answer_markers=['']", "prompts.strategies.cot.answer_markers.0: String should"),
         ("prompts.demonstration='{question}'", "the template demonstration has to use {rationale}"),
         ("prompts.strategies.free={kind: text, instruction: x}", "'free' cannot be a strategy"),
         ("prompts.strategies.step-by-step={kind: text, instruction: x}", "'step-by-step' cannot be a strategy"),

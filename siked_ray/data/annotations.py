@@ -11,7 +11,7 @@ from siked_ray.core.problem import Problem
 from siked_ray.core.strategy import split_tag
 from siked_ray.data.loaders import columns, gsm8k
 from siked_ray.data.loaders.gsm8k_program import NoProgram, program_of, without_annotations
-from siked_ray.data.loaders.rows import Row, Table, quoted, text
+from siked_ray.data.loaders.rows import Row, Table, check_texts, quoted, text
 from siked_ray.data.loaders.sources import read_table
 from siked_ray.data.problems import judge, problems_of
 from siked_ray.errors import DataError
@@ -65,6 +65,7 @@ def _solutions(path_or_hub_name: str, split: str | None) -> list[tuple[Problem, 
             f"{path_or_hub_name} has no annotated solutions; it has the columns {quoted(table.columns())}. "
             "GSM8K's format is needed: question, and answer with a solution that ends in '#### 72'."
         )
+    check_texts(table, ["answer"])
     left = {problem.problem_id for problem in problems_of(table)}
     solutions: list[tuple[Problem, str]] = []
     for row in table.rows:
@@ -126,13 +127,15 @@ def existing_rationales(
     """Rationales of a table for these problems, in its order.
 
     Reads {problem_id or question, strategy, rationale | completion | response}; a leading tag `[cot]:` is taken off.
-    Rows of other problems and rows without a text are passed over. Raises `DataError` for a missing column, an
-    unknown strategy, and where no row belongs to the problems.
+    Where both are there, a row whose id is not one of the problems' is told by its question. Rows of other problems
+    and rows without a text are passed over. Raises `DataError` for a missing column, an unknown strategy, and where
+    no row belongs to the problems.
     """
     table = read_table(path_or_hub_name, split)
     remedy = "Rename a column"
     strategy_column = columns.find_column(table, None, ("strategy",), remedy=remedy)
     rationale_column = columns.find_column(table, None, _RATIONALE_NAMES, remedy=remedy)
+    check_texts(table, [rationale_column])
     find_id = _problem_finder(table, problems)
     known = tuple(strategies)
     rationales: list[AnnotatedRationale] = []
@@ -150,12 +153,18 @@ def existing_rationales(
 
 
 def _problem_finder(table: Table, problems: Iterable[Problem]) -> Callable[[Row], str | None]:
-    if "problem_id" in table.columns():
-        ids = {problem.problem_id for problem in problems}
+    by_question = {_folded(problem.question): problem.problem_id for problem in problems}
+    ids = set(by_question.values())
+    names = table.columns()
+    if "problem_id" in names and "question" not in map(str.lower, names):
         return lambda row: found if (found := text(row.get("problem_id"))) in ids else None
     column = columns.find_column(table, None, ("question",), remedy="Name the problem by problem_id or by question")
-    by_question = {_folded(problem.question): problem.problem_id for problem in problems}
-    return lambda row: by_question.get(_folded(text(row.get(column))))
+
+    def find(row: Row) -> str | None:
+        found = text(row.get("problem_id"))
+        return found if found in ids else by_question.get(_folded(text(row.get(column))))
+
+    return find
 
 
 def _folded(question: str) -> str:

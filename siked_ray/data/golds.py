@@ -33,7 +33,9 @@ class UnusableAnswer(ValueError):
 
 _NUMBER = r"(?:(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?"
 _PLAIN = re.compile(rf"[-+]?{_NUMBER}")
-_FRACTION = re.compile(r"(-?)\s*\(?\s*(?:([0-9]+)\s+)?([0-9]+)\s*/\s*([0-9]+)\s*\)?")
+#: Python converts no more than 4,300 digits between text and integers.
+_INTEGER = "([0-9]{1,1000})"
+_FRACTION = re.compile(rf"(-?)\s*\(?\s*(?:{_INTEGER}\s+)?{_INTEGER}\s*/\s*{_INTEGER}\s*\)?")
 _RATIO = re.compile(rf"{_NUMBER}(?:\s*:\s*{_NUMBER})+")
 _CLOCK = re.compile(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?")
 _NAMED_TIME = re.compile(r"[0-9:]+\s*(?:[ap]\.?\s?m\b|o'?clock)", re.IGNORECASE)
@@ -69,7 +71,8 @@ def as_found(answer: object) -> str:
         return ""
     if isinstance(answer, list | tuple):
         return "; ".join(as_found(part) for part in answer)
-    return " ".join(str(answer).rsplit("####", 1)[-1].split())
+    content = answer if isinstance(answer, bytes) else str(answer).encode("utf-8", "replace")
+    return " ".join(content.decode("utf-8", "replace").rsplit("####", 1)[-1].split())
 
 
 def canonical_number(text: str) -> str:

@@ -8,7 +8,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from siked_ray.data.storage import Storage
+from siked_ray.data.storage import Storage, damaged
 
 _FOLDER = "ledger"
 
@@ -36,7 +36,7 @@ class Ledger:
         name = _name(stage)
         if not self._storage.exists(name):
             return None
-        record = _record(self._storage.read_json(name))
+        record = self._read(name)
         return record if all(self._storage.exists(output) for output in record.outputs) else None
 
     def commit(self, record: StageRecord) -> None:
@@ -45,13 +45,16 @@ class Ledger:
 
     def records(self) -> list[StageRecord]:
         """All records in the order of the stages."""
-        records = [_record(self._storage.read_json(name)) for name in self._storage.files(_FOLDER, ".json")]
+        records = [self._read(name) for name in self._storage.files(_FOLDER, ".json")]
         return sorted(records, key=lambda record: record.position)
+
+    def _read(self, name: str) -> StageRecord:
+        values = self._storage.read_json(name)
+        try:
+            return StageRecord(**(values | {"outputs": tuple(values["outputs"])}))
+        except (KeyError, TypeError) as error:
+            raise damaged(self._storage.path(name), error) from None
 
 
 def _name(stage: str) -> str:
     return f"{_FOLDER}/{stage}.json"
-
-
-def _record(values: dict[str, Any]) -> StageRecord:
-    return StageRecord(**(values | {"outputs": tuple(values["outputs"])}))

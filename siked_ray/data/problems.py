@@ -9,7 +9,7 @@ from siked_ray.core.ids import problem_id, unit_interval
 from siked_ray.core.problem import Problem
 from siked_ray.data.golds import ExclusionReason, UnusableAnswer, as_found, canonical_answer
 from siked_ray.data.loaders import asdiv, columns, gsm8k, multiarith, svamp
-from siked_ray.data.loaders.rows import RawProblem, Row, Table
+from siked_ray.data.loaders.rows import RawProblem, Row, Table, check_texts
 from siked_ray.data.loaders.sources import read_table
 from siked_ray.errors import DataError
 
@@ -120,6 +120,7 @@ def _recognise(
     if question_column is None and answer_column is None:
         for layout in _LAYOUTS:
             if layout.recognises(table):
+                check_texts(table, layout.TEXT_COLUMNS)
                 return layout.DATASET, layout.read
     return table.name, columns.reader(table, question_column, answer_column)
 

@@ -1,7 +1,7 @@
 """Files of a run on any file system that pyarrow knows: local folders, NFS, `s3://…`.
 
-A file appears whole or not at all: local files are written beside their place and renamed, object stores
-put an object in one request.
+A file appears whole or not at all, also when the machine goes down: local files are written beside their place, brought
+to the disk and renamed; object stores put an object in one request.
 """
 
 import json
@@ -71,7 +71,7 @@ class Storage:
         with filesystem.open_output_stream(target) as stream:
             stream.write(content)
         if target != path:
-            os.replace(target, path)
+            _put_in_place(target, path)
 
     def read_bytes(self, name: str) -> bytes:
         filesystem, path = self._locate(name)
@@ -80,6 +80,10 @@ class Storage:
                 return stream.read()
         except FileNotFoundError:
             raise DataError(f"There is no {self.path(name)}.") from None
+        except NotADirectoryError:
+            raise DataError(
+                f"There is no {self.path(name)}: a part of that path is a file; name a directory."
+            ) from None
 
     def write_text(self, name: str, text: str) -> None:
         self.write_bytes(name, text.encode())
@@ -91,7 +95,11 @@ class Storage:
         self.write_text(name, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
     def read_json(self, name: str) -> Any:
-        return json.loads(self.read_bytes(name))
+        content = self.read_bytes(name)
+        try:
+            return json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise damaged(self.path(name), error) from None
 
     def write_parquet(self, name: str, table: "pa.Table") -> None:
         import pyarrow as pa
@@ -117,8 +125,10 @@ class Storage:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        names = [names] if isinstance(names, str) else names
-        tables = [pq.read_table(pa.BufferReader(self.read_bytes(name)), columns=columns) for name in names]
+        tables = []
+        for name in [names] if isinstance(names, str) else names:
+            with self._undamaged(name):
+                tables.append(pq.read_table(pa.BufferReader(self.read_bytes(name)), columns=columns))
         return pa.concat_tables(tables)
 
     def write_parquet_batches(self, name: str, batches: "pa.RecordBatchReader") -> int:
@@ -134,7 +144,7 @@ class Storage:
                 writer.write_batch(batch)
                 num_rows += batch.num_rows
         if target != path:
-            os.replace(target, path)
+            _put_in_place(target, path)
         return num_rows
 
     def dataset(self, names: Iterable[str], schema: "pa.Schema") -> "pyarrow.dataset.Dataset":
@@ -176,9 +186,12 @@ class Storage:
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
         shutil.copytree(source, beside)
+        for copied in beside.rglob("*"):
+            _settle(copied)
         if target.exists():
             shutil.rmtree(target)
         beside.rename(target)
+        _settle(target.parent)
 
     def listing(self) -> list[tuple[str, int, int]]:
         """(name, bytes, time of the last change in ns) of all files below the root, sorted."""
@@ -216,14 +229,49 @@ class Storage:
         import pyarrow.parquet as pq
 
         filesystem, path = self._locate(name)
-        with filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
+        with self._undamaged(name), filesystem.open_input_file(path) as source, pq.ParquetFile(source) as file:
             yield file
+
+    @contextmanager
+    def _undamaged(self, name: str) -> Iterator[None]:
+        """What pyarrow says of a Parquet file that was cut short or overwritten becomes a `DataError`."""
+        import pyarrow as pa
+
+        try:
+            yield
+        except pa.ArrowInvalid as error:
+            raise damaged(self.path(name), error) from None
 
     def _locate(self, name: str) -> tuple[Any, str]:
         if self._opened is None:
             self._opened = _open(self.root)
         filesystem, root = self._opened
         return filesystem, f"{root}/{name}"
+
+
+def _put_in_place(written: str, path: str) -> None:
+    """Rename a local file that is whole; what it holds is on the disk before its name is."""
+    _settle(Path(written))
+    os.replace(written, path)
+    _settle(Path(path).parent)
+
+
+def _settle(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def damaged(what: str, error: Exception) -> DataError:
+    """The error for a file of a run that does not hold what was written."""
+    reason = redacted(" ".join(str(error).split()))[:300]
+    return DataError(
+        f"{what} is damaged ({reason}). Restore it from a copy; or remove it, with the record in ledger/ of the stage "
+        "that wrote it, and the same `siked run` makes it again."
+    )
 
 
 def _open(root: str) -> tuple[Any, str]:

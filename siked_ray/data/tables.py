@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from siked_ray.data.schemas import empty_table
-from siked_ray.data.storage import Storage
+from siked_ray.data.storage import Storage, damaged
 
 if TYPE_CHECKING:
     import duckdb
@@ -23,7 +23,7 @@ _MAX_THREADS = 8
 
 @contextmanager
 def sql_engine() -> "Iterator[duckdb.DuckDBPyConnection]":
-    """A connection of its own, with nothing in it."""
+    """A connection of its own, with nothing in it. Raises `DataError` where an attached file cannot be read."""
     import duckdb
 
     with tempfile.TemporaryDirectory(prefix="siked-tables-") as folder:
@@ -35,7 +35,10 @@ def sql_engine() -> "Iterator[duckdb.DuckDBPyConnection]":
         }
         with duckdb.connect(":memory:", config=settings) as connection:
             connection.execute("SET preserve_insertion_order = false")
-            yield connection
+            try:
+                yield connection
+            except duckdb.InvalidInputException as error:
+                raise damaged("A table of the run", error) from None
 
 
 def attach(

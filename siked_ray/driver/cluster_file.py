@@ -33,9 +33,11 @@ def read_cluster(path: str) -> list[NodeGroup]:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--cluster: {path} cannot be read: {error.strerror}") from None
-    if "#SBATCH" in text:
-        return _slurm_groups(text)
+    except UnicodeDecodeError:
+        raise ConfigError(f"--cluster: {path} is no UTF-8 text; give a cluster definition or a Slurm script.") from None
     try:
+        if "#SBATCH" in text:
+            return _slurm_groups(text)
         documents = [document for document in yaml.safe_load_all(text) if isinstance(document, dict)]
         return _groups(documents, path)
     except ConfigError:
@@ -122,8 +124,16 @@ def _launcher_groups(values: dict[str, Any]) -> list[NodeGroup]:
 
 
 def _slurm_groups(text: str) -> list[NodeGroup]:
+    """One group of as many nodes as are certain: of `--nodes=2-4` two."""
     options = dict(_SLURM_OPTION.findall(text))
-    nodes = int(options.get("nodes", 1))
-    gpus = str(options.get("gpus-per-node") or options.get("gres") or 0).rpartition(":")[2]
+    nodes = int(options.get("nodes", "1").partition("-")[0])
+    per_node = options.get("gpus-per-node")
+    gpus = _slurm_gpus(f"gpu:{per_node}" if per_node else options.get("gres", ""))
     resources = {"CPU": float(options.get("cpus-per-task", 1)), "GPU": float(gpus)}
     return [NodeGroup(name="allocation", resources=resources, min_nodes=nodes, max_nodes=nodes)]
+
+
+def _slurm_gpus(gres: str) -> int:
+    """GPUs among generic resources: `gpu:2`, `gpu:a100:2`, and one where there is no count."""
+    counts = [entry.split(":")[1:] for entry in gres.split(",") if entry.split(":")[0] == "gpu"]
+    return sum(int(count[-1]) if count and count[-1].isdigit() else 1 for count in counts)

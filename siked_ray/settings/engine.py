@@ -1,8 +1,10 @@
 """How completions are made: engines of our own, or a server."""
 
+import re
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from siked_ray.settings.base import Fraction, NonNegative, PositiveInt, Settings
 
@@ -62,3 +64,19 @@ class EndpointSettings(Settings):
     max_concurrency: PositiveInt = Field(default=64, description="Requests under way at once.")
     price_per_million_prompt_tokens: NonNegative = Field(default=0.0, description="For the cost in the summary.")
     price_per_million_generated_tokens: NonNegative = Field(default=0.0, description="For the cost in the summary.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        if not _is_http_address(url):
+            raise ValueError("this is no address of a server; set it to one such as http://localhost:8000/v1")
+        return url
+
+
+def _is_http_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port != 0  # raises ValueError above 65535
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and has_port and not re.search(r"\s", url)

@@ -35,11 +35,11 @@ class TeacherSource(Settings):
     def _complete(self) -> Self:
         if self.is_sampled and not self.model:
             raise ValueError(
-                f"source {self.source} needs a model to sample; set teacher.model to "
+                f"source {self.source} needs a model to sample; set its model to "
                 + ("a directory or a Hub name" if self.source == "vllm" else "the server's name of it")
             )
         if self.source == "dataset" and not self.path:
-            raise ValueError("source dataset needs rationales; set teacher.path to a JSONL or Parquet file")
+            raise ValueError("source dataset needs rationales; set its path to a JSONL or Parquet file")
         return self
 
 

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from siked_ray.core.rollout import FREE
 from siked_ray.core.strategy import AnswerKind
-from siked_ray.settings.base import Settings
+from siked_ray.settings.base import NonEmptyText, Settings
 
 
 class ExampleSettings(Settings):
@@ -22,7 +22,9 @@ class StrategyPrompt(Settings):
 
     kind: AnswerKind = Field(description="`text`: read the answer; `program`: run the completion.")
     instruction: str = Field(description="What the teacher is told to do.")
-    answer_markers: list[str] = Field(default=[], description="Texts before the answer; empty: the built-in ones.")
+    answer_markers: list[NonEmptyText] = Field(
+        default=[], description="Texts before the answer; empty: the built-in ones."
+    )
     demonstrations: list[ExampleSettings] = Field(default=[], description="Worked examples of the few-shot prompt.")
 
 
@@ -44,7 +46,7 @@ class PromptSettings(Settings):
     teacher: str = Field(description="Template with {instruction}, {demonstrations} and {question}.")
     demonstration: str = Field(description="Template of one worked example, with {question} and {rationale}.")
     student: str = Field(description="Template with {question}; the student answers `[strategy]: rationale`.")
-    stop: list[str] = Field(default=[], description="Texts at which a teacher's completion ends.")
+    stop: list[NonEmptyText] = Field(default=[], description="Texts at which a teacher's completion ends.")
     strategies: dict[str, StrategyPrompt] = Field(description="An entry per strategy: cot, l2m, pot, or your own.")
 
     @model_validator(mode="after")
@@ -69,7 +71,7 @@ def _check_template(name: str, template: str, fields: Sequence[str]) -> None:
     """ValueError when a template does not render, or leaves out a placeholder without which the prompt is empty."""
     try:
         rendered = template.format(**{field: f"<{field}>" for field in fields})
-    except (KeyError, IndexError, ValueError) as error:
+    except (LookupError, ValueError, AttributeError, TypeError) as error:
         raise ValueError(
             f"the template {name} does not render ({error}); its placeholders are "
             f"{', '.join(f'{{{field}}}' for field in fields)}, and a literal brace is written twice"

@@ -200,9 +200,26 @@ def test_existing_rationales(tmp_path: Path, column: str, key: dict[str, object]
     ]
 
 
+def test_rows_with_a_numbering_of_their_own_are_told_by_their_question(tmp_path: Path) -> None:
+    rows: list[dict[str, object]] = [
+        {"problem_id": 17, "question": QUESTION, "strategy": "cot", "rationale": "The answer is 2."},
+        {"problem_id": 18, "question": "Another?", "strategy": "cot", "rationale": "The answer is 3."},
+        {"problem_id": PROBLEM.problem_id, "question": None, "strategy": "l2m", "rationale": "It is 2."},
+    ]
+    found = existing_rationales(write(tmp_path / "a.jsonl", rows), [PROBLEM])
+    assert [(one.problem_id, one.strategy) for one in found] == [
+        (PROBLEM.problem_id, "cot"),
+        (PROBLEM.problem_id, "l2m"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
+        (
+            {"question": QUESTION, "strategy": "cot", "rationale": ["x"]},
+            "row 1: the column 'rationale' holds a list where text is needed",
+        ),
         (
             {"question": QUESTION, "strategy": "tot", "rationale": "x"},
             "row 1: unknown strategy 'tot'. Use one of 'cot', 'l2m'",

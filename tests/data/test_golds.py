@@ -41,6 +41,7 @@ from siked_ray.data.golds import ExclusionReason, UnusableAnswer, canonical_answ
         ("11; 12; 13", "11; 12; 13"),
         ("26 (years old); 18 (years old)", "26; 18"),
         ([39.0], "39"),
+        (b"39", "39"),
         ([1, 2.5], "1; 2.5"),
         ("5/2", "5/2"),
         ("10/4", "5/2"),
@@ -99,6 +100,8 @@ def test_canonical_answers(found: object, canonical: str) -> None:
         ({"value": 5}, ExclusionReason.NOT_A_NUMBER),
         ("-", ExclusionReason.NOT_A_NUMBER),
         (".", ExclusionReason.NOT_A_NUMBER),
+        pytest.param("1" * 5000 + "/3", ExclusionReason.NOT_A_NUMBER, id="5,000 digits"),
+        (b"Tom", ExclusionReason.NOT_A_NUMBER),
     ],
 )
 def test_refused_answers(found: object, reason: ExclusionReason) -> None:

@@ -122,7 +122,9 @@ def test_what_is_asked_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_split_has_to_be_chosen_where_there_are_several(monkeypatch: pytest.MonkeyPatch) -> None:
     one = datasets.Dataset.from_list([GSM8K])
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, split: datasets.DatasetDict(train=one, test=one))
-    with pytest.raises(DataError, match=r"openai/gsm8k has the splits 'train', 'test'\. Choose one with `split`"):
+    with pytest.raises(
+        DataError, match=r"openai/gsm8k has the splits 'train', 'test'\. Name one of them: openai/gsm8k/train"
+    ):
         load_problems("openai/gsm8k")
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, split: datasets.DatasetDict(validation=one))
     assert len(load_problems("EleutherAI/asdiv")) == 1

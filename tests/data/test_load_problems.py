@@ -153,6 +153,41 @@ def test_unclear_columns_are_named(tmp_path: Path, row: Row, columns: dict[str, 
         load(tmp_path, [row], **columns)
 
 
+@pytest.mark.parametrize(
+    ("question", "found"),
+    [
+        ([{"role": "user", "content": "How many?"}], "a list"),
+        ({"text": "How many?"}, "a mapping"),
+        ("How many \ud83d?", "half of a character"),
+    ],
+)
+@pytest.mark.parametrize("answer", ["5", "Five.\n#### 5"])
+def test_what_is_no_text_is_no_question(tmp_path: Path, question: object, found: str, answer: str) -> None:
+    rows: list[Row] = [{"question": "one?", "answer": answer}, {"question": question, "answer": answer}]
+    with pytest.raises(DataError, match=f"mine.jsonl, row 2: the column 'question' holds {found}"):
+        load(tmp_path, rows)
+
+
+def test_binary_columns_are_text_in_utf8(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "mine.parquet", [{"question": "Café?".encode(), "answer": b"5"}])
+    assert [(p.question, p.answer) for p in load_problems(str(tmp_path / "mine.parquet"))] == [("Café?", "5")]
+    write_parquet(tmp_path / "mine.parquet", [{"question": "Café?".encode("latin-1"), "answer": b"5"}])
+    with pytest.raises(DataError, match="row 1: the column 'question' holds bytes that are not UTF-8"):
+        load_problems(str(tmp_path / "mine.parquet"))
+
+
+def test_half_of_a_character_in_an_answer_is_an_exclusion_that_can_be_written_down(tmp_path: Path) -> None:
+    problems = load(tmp_path, [{"question": "one?", "answer": 1}, {"question": "two?", "answer": "2\ud83d"}])
+    assert [exclusion.answer for exclusion in problems.excluded] == ["2?"]
+
+
+@pytest.mark.parametrize("separator", [",", "\t"])
+def test_blank_lines_of_a_table_are_skipped(tmp_path: Path, separator: str) -> None:
+    lines = ["", "  ", "question,answer", " ", "a?,1", "", "b?,2", "   "]
+    (tmp_path / "mine.csv").write_text("\n".join(lines).replace(",", separator))
+    assert [(p.question, p.answer) for p in load_problems(str(tmp_path / "mine.csv"))] == [("a?", "1"), ("b?", "2")]
+
+
 def test_every_record_is_a_problem_or_is_excluded_with_its_reason(tmp_path: Path) -> None:
     problems = load(
         tmp_path,
@@ -197,6 +232,11 @@ def test_a_problem_set_is_a_sequence(tmp_path: Path) -> None:
         ("mine.jsonl", 'question: "a?"', "mine.jsonl, line 1: not valid JSON"),
         ("mine.jsonl", '{"question": "a?", "answer": 1}\n\n[1]\n', "mine.jsonl, line 3: found a list where an object"),
         ("mine.json", '[{"question": "a?",\n"answer"}]', "mine.json, line 2: not valid JSON"),
+        ("mine.json", f'[{{"question": "a?", "answer": {"1" * 5000}}}]', "mine.json cannot .* too many digits"),
+        ("mine.jsonl", f'\n{{"question": "a?", "answer": {"1" * 5000}}}', "mine.jsonl, line 2: .*too many digits"),
+        ("mine.json", "[" * 100_000, "mine.json cannot be read as JSON: too many levels of nesting"),
+        ("mine.jsonl", '{"answer": ' + "[" * 100_000, "mine.jsonl, line 1: .*too many levels of nesting"),
+        ("mine.csv", '""', "mine.csv has no rows"),
         ("mine.json", '["a?"]', "mine.json, item 1: found a text where an object"),
         ("mine.csv", 'question,answer\n"a?",1\n"b, c?",1,2\n', "mine.csv, line 3: 3 cells where the header names 2"),
         ("mine.csv", 'question,answer\n"a?"x,1\n', "mine.csv, line 2: not valid CSV"),
@@ -244,7 +284,7 @@ def test_splits_of_a_parquet_directory_are_never_mixed(tmp_path: Path) -> None:
     folder = str(tmp_path / "copy")
     assert len(load_problems(folder, split="train")) == 2
     assert len(load_problems(folder, split="test")) == 1
-    with pytest.raises(DataError, match=r"several splits: 'test', 'train'\. Choose one"):
+    with pytest.raises(DataError, match=r"several splits: 'test', 'train'\. Name one file"):
         load_problems(folder)
     with pytest.raises(DataError, match="no split 'dev'"):
         load_problems(folder, split="dev")
@@ -257,8 +297,9 @@ def test_splits_of_a_saved_dictionary(tmp_path: Path) -> None:
     splits.save_to_disk(str(tmp_path / "mine"))
     folder = str(tmp_path / "mine")
     assert len(load_problems(folder, split="train")) == 2
-    with pytest.raises(DataError, match=r"has the splits 'train', 'test'\. Choose one"):
+    with pytest.raises(DataError, match=rf"has the splits 'train', 'test'\. Name one of them: {folder}/train\."):
         load_problems(folder)
+    assert len(load_problems(f"{folder}/train")) == 2
     with pytest.raises(DataError, match="no split 'dev', but the splits"):
         load_problems(folder, split="dev")
 

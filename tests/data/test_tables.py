@@ -1,6 +1,9 @@
+import pytest
+
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.data.tables import attach, rows, sql_engine
+from siked_ray.errors import DataError
 
 
 def test_files_are_one_table_and_no_files_an_empty_one(tmp_path):
@@ -24,6 +27,16 @@ def test_a_column_that_an_older_file_lacks_is_null(tmp_path):
     with sql_engine() as connection:
         attach(connection, storage, "quarantine", {"q": ["q.parquet"]})
         assert rows(connection, "SELECT problem_id, reason FROM q") == [{"problem_id": "p", "reason": None}]
+
+
+def test_a_table_that_was_cut_short_is_named(tmp_path):
+    storage = Storage(str(tmp_path))
+    quarantined = [{"stage": "s", "problem_id": "p", "strategy": "cot", "reason": "r"}]
+    storage.write_parquet("q.parquet", table("quarantine", quarantined))
+    storage.write_bytes("q.parquet", storage.read_bytes("q.parquet")[:100])
+    with pytest.raises(DataError, match=r"q\.parquet.* Restore it from a copy"), sql_engine() as connection:
+        attach(connection, storage, "quarantine", {"q": ["q.parquet"]})
+        rows(connection, "SELECT * FROM q")
 
 
 def test_engines_share_nothing(tmp_path):

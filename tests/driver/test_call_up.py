@@ -78,6 +78,23 @@ def test_slurm_scripts_are_an_allocation(tmp_path: Path) -> None:
     assert allocation.resources == {"CPU": 8, "GPU": 2}
 
 
+@pytest.mark.parametrize(
+    ("option", "nodes", "gpus"),
+    [
+        ("--nodes=2-4", 2, 0),
+        ("--gres=gpu", 1, 1),
+        ("--gres=gpu:a100", 1, 1),
+        ("--gres=gpu:a100:2,gpu:h100:1,shard:8", 1, 3),
+        ("--gpus-per-node=a100:4", 1, 4),
+        ("--gpus-per-node=8", 1, 8),
+    ],
+)
+def test_slurm_scripts_count_what_is_certain(option: str, nodes: int, gpus: int, tmp_path: Path) -> None:
+    (tmp_path / "job.sh").write_text(f"#SBATCH {option}\n")
+    (allocation,) = read_cluster(str(tmp_path / "job.sh"))
+    assert (allocation.min_nodes, allocation.max_nodes, allocation.resources["GPU"]) == (nodes, nodes, gpus)
+
+
 def test_a_cluster_without_autoscaling_has_what_it_has(tmp_path: Path) -> None:
     container = "containers: [{name: ray, resources: {limits: {cpu: 1500m, nvidia.com/gpu: 2}}}]"
     (tmp_path / "fixed.yaml").write_text(
@@ -100,13 +117,21 @@ spec:
     assert fixed.resources == {"CPU": 1.5, "GPU": 2, "engine": 3}
 
 
-@pytest.mark.parametrize("text", ["a: 1", "kind: RayCluster\nspec: {}", "kind: [", "available_node_types: {a: {}}"])
+@pytest.mark.parametrize(
+    "text", ["#SBATCH --nodes=all", "a: 1", "kind: RayCluster\nspec: {}", "kind: [", "available_node_types: {a: {}}"]
+)
 def test_what_is_no_cluster_definition_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "broken.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"--cluster: .*broken\.yaml"):
         read_cluster(str(tmp_path / "broken.yaml"))
     with pytest.raises(ConfigError, match="cannot be read"):
         read_cluster(str(tmp_path / "gone.yaml"))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cluster.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"cluster\.yaml is no UTF-8 text"):
+        read_cluster(str(tmp_path / "cluster.yaml"))
 
 
 def test_a_node_type_without_resources_is_refused(tmp_path: Path) -> None:

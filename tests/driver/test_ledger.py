@@ -98,6 +98,19 @@ def test_no_half_written_file_is_ever_visible(storage: Storage, monkeypatch: pyt
     assert storage.files("ledger") == ["ledger/a.json"]
 
 
+def test_a_file_is_on_the_disk_before_it_has_its_name(storage: Storage, monkeypatch: pytest.MonkeyPatch):
+    import pyarrow as pa
+
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (done.append("to disk"), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("named"), replace(*names)))
+    storage.write_text("one.txt", "1")
+    assert done == ["to disk", "named", "to disk"]
+    storage.write_parquet_batches("two.parquet", pa.table({"a": [1]}).to_reader())
+    assert done == ["to disk", "named", "to disk"] * 2
+
+
 def test_a_write_that_fails_leaves_the_old_file(storage: Storage, monkeypatch: pytest.MonkeyPatch):
     storage.write_text("ledger/a.json", "old")
 
@@ -114,6 +127,27 @@ def test_a_write_that_fails_leaves_the_old_file(storage: Storage, monkeypatch: p
 def test_a_missing_file_is_named(storage: Storage):
     with pytest.raises(DataError, match=r"no .*run/summary\.json"):
         storage.read_json("summary.json")
+
+
+@pytest.mark.parametrize("content", ["", '{"stage": ', "[1]", "{}", b"\xff"])
+def test_a_damaged_record_is_named(storage: Storage, content: str | bytes):
+    storage.write_bytes("ledger/mixture_00.json", content if isinstance(content, bytes) else content.encode())
+    for read in (Ledger(storage).records, lambda: Ledger(storage).read("mixture_00")):
+        with pytest.raises(DataError, match=r"ledger/mixture_00\.json is damaged .* Restore it from a copy"):
+            read()
+
+
+def test_a_damaged_table_is_named(storage: Storage):
+    storage.write_bytes("q/a.parquet", b"PAR1 and then nothing")
+    for read in (storage.read_parquet, lambda name: list(storage.row_groups(name, "stage"))):
+        with pytest.raises(DataError, match=r"q/a\.parquet is damaged"):
+            read("q/a.parquet")
+
+
+def test_a_file_is_no_run_directory(tmp_path: Path):
+    (tmp_path / "run.yaml").write_text("seed: 1")
+    with pytest.raises(DataError, match=r"no .*run\.yaml/summary\.json: a part of that path is a file"):
+        Storage(str(tmp_path / "run.yaml")).read_json("summary.json")
 
 
 def test_a_folder_replaces_one_of_its_name(tmp_path: Path):

@@ -7,6 +7,7 @@ from siked_ray.data.loaders.rows import RawProblem, Row, Table, text
 from siked_ray.errors import DataError
 
 DATASET = "asdiv"
+TEXT_COLUMNS = ("body", "question")
 _COLUMNS = ("body", "question", "answer", "formula")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from siked_ray.data.loaders.rows import RawProblem, Row, Table, quoted, text
+from siked_ray.data.loaders.rows import RawProblem, Row, Table, check_texts, quoted, text
 from siked_ray.errors import DataError
 
 QUESTION_NAMES = ("question", "problem", "prompt", "input", "query")
@@ -10,9 +10,10 @@ ANSWER_NAMES = ("answer", "final_answer", "final_ans", "target", "output", "solu
 
 
 def reader(table: Table, question_column: str | None, answer_column: str | None) -> Callable[[Row], RawProblem]:
-    """How to read a row of the table. Raises `DataError` where a column is missing or cannot be chosen."""
+    """How to read a row of the table. Raises `DataError` where a column is missing, unclear or holds no text."""
     question = find_column(table, question_column, QUESTION_NAMES, remedy="Set data.question_column to one of them")
     answer = find_column(table, answer_column, ANSWER_NAMES, remedy="Set data.answer_column to one of them")
+    check_texts(table, [question])
     return lambda row: RawProblem(question=text(row.get(question)), answer=row.get(answer))
 
 

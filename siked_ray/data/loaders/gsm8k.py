@@ -3,6 +3,7 @@
 from siked_ray.data.loaders.rows import RawProblem, Row, Table, text
 
 DATASET = "gsm8k"
+TEXT_COLUMNS = ("question",)
 MARKER = "####"
 
 

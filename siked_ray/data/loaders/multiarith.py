@@ -3,6 +3,7 @@
 from siked_ray.data.loaders.rows import RawProblem, Row, Table, text
 
 DATASET = "multiarith"
+TEXT_COLUMNS = ("sQuestion", "question")
 
 
 def recognises(table: Table) -> bool:

@@ -17,7 +17,7 @@ def read_parquet(location: Location) -> list[Row]:
     try:
         with location.filesystem.open_input_file(location.path) as file:
             return pq.read_table(file).to_pylist()
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise DataError(f"Cannot read {location.shown} as Parquet: {error}. Write the file again.") from error
 
 
@@ -49,5 +49,5 @@ def _choose_split(by_split: dict[str | None, list[Location]], split: str | None,
         return by_split[split]
     names = quoted(str(name) for name in by_split if name)
     if split is None:
-        raise DataError(f"{shown} holds several splits: {names}. Choose one with `split`, or name one file.")
+        raise DataError(f"{shown} holds several splits: {names}. Name one file, or the folder of one split.")
     raise DataError(f"{shown} has no split '{split}' (found: {names}). Choose one of those, or leave `split` out.")

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from siked_ray.errors import DataError
+
 Row = dict[str, object]
 
 
@@ -28,8 +30,41 @@ class RawProblem:
 
 
 def text(value: object) -> str:
-    """A cell as text: stripped; empty where the cell is."""
+    """A cell as text: stripped; empty where the cell is. Bytes are read as UTF-8."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
     return "" if value is None else str(value).strip()
+
+
+def check_texts(table: Table, columns: Iterable[str]) -> None:
+    """Raises `DataError` for the first cell of these columns that cannot be read as text."""
+    names = tuple(columns)
+    for number, row in enumerate(table.rows, start=1):
+        for name in names:
+            found = _no_text(row.get(name))
+            if found:
+                raise DataError(
+                    f"{table.shown}, row {number}: the column '{name}' holds {found} where text is needed. "
+                    "Write it as text, or remove the row."
+                )
+
+
+def _no_text(value: object) -> str | None:
+    """What a cell holds that cannot be read as text; None where it can."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    try:
+        if isinstance(value, bytes):
+            value.decode()
+        elif isinstance(value, str):
+            value.encode()
+    except UnicodeDecodeError:
+        return "bytes that are not UTF-8"
+    except UnicodeEncodeError:
+        return "half of a character (a lone surrogate)"
+    return None
 
 
 def quoted(names: Iterable[str]) -> str:

@@ -42,6 +42,6 @@ def _choose(splits: object, split: str | None, shown: str) -> object:
         return next(iter(splits.values()))
     if split in splits:
         return splits[split]
-    names = quoted(map(str, splits))
+    names, first = quoted(map(str, splits)), next(iter(splits))
     wrong = "" if split is None else f"no split '{split}', but "
-    raise DataError(f"{shown} has {wrong}the splits {names}. Choose one with `split`.")
+    raise DataError(f"{shown} has {wrong}the splits {names}. Name one of them: {shown.rstrip('/')}/{first}.")

@@ -4,6 +4,7 @@ from siked_ray.data.loaders import body_and_question
 from siked_ray.data.loaders.rows import RawProblem, Row, Table, text
 
 DATASET = "svamp"
+TEXT_COLUMNS = ("Body", "Question")
 
 
 def recognises(table: Table) -> bool:
