@@ -18,9 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
+    from siked_ray.driver.hub import do_without_an_unreachable_hub
     from siked_ray.driver.standalone_evaluation import evaluate_model
     from siked_ray.report.progress import ScreenProgress
 
+    do_without_an_unreachable_hub()
     with ScreenProgress() as progress:
         metrics = evaluate_model(
             options.model,

@@ -1,12 +1,8 @@
 """`siked plan`: validate everything and show what a run would do, without generating or training."""
 
 import argparse
-import os
-import socket
 import sys
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 if TYPE_CHECKING:
     from siked_ray.config import Config
@@ -36,20 +32,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     from siked_ray.config import dump_config, load_config
     from siked_ray.data.storage import Storage
+    from siked_ray.driver.cost import server_lines
+    from siked_ray.driver.directory import check_run_directory, check_writable
     from siked_ray.driver.forecast import first_prompts, forecast
-    from siked_ray.driver.preflight import check, check_run_directory
+    from siked_ray.driver.hub import do_without_an_unreachable_hub
+    from siked_ray.driver.preflight import check
 
     groups = _groups(options.cluster)
     rates = _rates(options.assume)
-    _do_without_an_unreachable_hub()
+    do_without_an_unreachable_hub()
     config = load_config(options.config, options.overrides)
-    state = check_run_directory(config, Storage(config.run_dir))
+    storage = Storage(config.run_dir)
+    state = check_run_directory(config, storage)
+    if state != "finished" and groups is None:  # with a cluster's file, the directory is that cluster's
+        check_writable(storage)
     checked = check(config, offline_is_fine=True)
     print(f"# settings (run directory: {state})\n{dump_config(config)}")
     for title, prompt in first_prompts(config, checked).items():
         print(f"# {title}\n{prompt}\n")
     print("# what a run would do")
-    for name, value in forecast(config, checked).items():
+    for name, value in (*forecast(config, checked).items(), *server_lines(config, checked).items()):
         print(f"{name:<34} {value}")
     if rates is not None:
         _print_cost(config, checked, rates)
@@ -92,14 +94,3 @@ def _fits(config: "Config", groups: "list[NodeGroup]", path: str) -> bool:
     fits = not any(called.lacking for _, called in stages.values())
     print(f"{'the job fits':<34} {'yes' if fits else 'no; add nodes to the file, or ask for less'}")
     return fits
-
-
-def _do_without_an_unreachable_hub() -> None:
-    """Without a network, do not let the Hub's client try each file again and again for a minute and a half."""
-    host = urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname
-    if getproxies() or host is None:
-        return
-    try:
-        socket.getaddrinfo(host, 443)
-    except OSError:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")

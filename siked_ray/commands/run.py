@@ -18,8 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     from siked_ray.config import load_config
     from siked_ray.data.storage import Storage
-    from siked_ray.driver.preflight import check, check_run_directory
+    from siked_ray.driver.directory import check_run_directory, check_writable
+    from siked_ray.driver.hub import do_without_an_unreachable_hub
+    from siked_ray.driver.preflight import check
 
+    do_without_an_unreachable_hub()
     config = load_config(options.config, options.overrides)
     storage = Storage(config.run_dir)
     state = check_run_directory(config, storage)
@@ -27,6 +30,7 @@ def execute(options: argparse.Namespace) -> int:
         print(f"{storage.root} is finished; nothing is left to do.", file=sys.stderr)
         _print_results(storage)
         return 0
+    check_writable(storage)
     checked = check(config)
     print(_opening(state, storage, len(checked.train), len(checked.validation)), file=sys.stderr)
     for note in checked.notes:

@@ -13,6 +13,7 @@ from siked_ray.config import Config
 from siked_ray.data.storage import Storage
 from siked_ray.driver.board import ProgressBoard
 from siked_ray.driver.inputs import RunInputs
+from siked_ray.driver.occupied import check_not_occupied
 from siked_ray.driver.run import Driver
 
 NAMESPACE = "siked"
@@ -36,16 +37,26 @@ def start_or_join(
 ) -> RunActors:
     """The actors of this run directory: those that live already, or new ones.
 
-    They prefer the head: the one node that does not come and go with the work.
+    They prefer the head: the one node that does not come and go with the work. Raises UserError when the directory
+    has a driver that is no part of this cluster.
     """
-    import ray
-
-    root, node_id = Storage(config.run_dir).root, _head_node_id()
+    storage, node_id = Storage(config.run_dir), _head_node_id()
+    root, living = storage.root, _living_driver(storage.root)
+    if living is None:
+        check_not_occupied(storage)
     board = _detached(ProgressBoard, f"board of {root}", node_id, max_restarts=-1, max_task_retries=-1).remote()
-    with suppress(ValueError):
-        return RunActors(driver=ray.get_actor(f"driver of {root}", NAMESPACE), board=board)
+    if living is not None:
+        return RunActors(driver=living, board=board)
     driver = _detached(Driver, f"driver of {root}", node_id, max_restarts=_MAX_RESTARTS, max_concurrency=4)
     return RunActors(driver=driver.remote(config, inputs, board, log_dir, make_stages), board=board)
+
+
+def _living_driver(root: str) -> Any | None:
+    import ray
+
+    with suppress(ValueError):
+        return ray.get_actor(f"driver of {root}", NAMESPACE)
+    return None
 
 
 def end(actors: Sequence[Any]) -> None:

@@ -4,7 +4,7 @@ Files of the other run are linked (copied where they cannot be), its ledger reco
 "branch" says where they come from. Decisions are not taken over: they follow from this run's own rules.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from siked_ray.config import Config, config_sha256, differing_keys, read_resolved
@@ -125,6 +125,12 @@ def take_over(branch: Branch, storage: Storage, config: Config) -> None:
     )
 
 
+def is_left_by_take_over(branch: Branch, records: Sequence[StageRecord]) -> bool:
+    """True for the records that an interrupted `take_over` leaves: none but the origin's own, which it writes again."""
+    ledger = Ledger(branch.origin)
+    return all(one.stage == STAGE or (one.stage in branch.stages and ledger.read(one.stage) == one) for one in records)
+
+
 def branched_stages(ledger: Ledger) -> frozenset[str]:
     """Stages of a run that another run did."""
     record = ledger.read(STAGE)
@@ -140,5 +146,5 @@ def _files(origin: Storage, branch: Branch) -> Iterable[str]:
     for folder in folders:
         yield from origin.files(folder)
     for name in origin.files("quarantine", ".parquet"):
-        if name.removeprefix("quarantine/").rpartition("-")[0] in branch.stages:
+        if name.startswith(tuple(f"quarantine/{stage}-" for stage in branch.stages)):
             yield name

@@ -13,12 +13,11 @@ def choose_by_accuracy(
     """Make the most accurate candidate the stage's output, the earliest of equals.
 
     Candidates are {step, model}, a directory in the storage; `accuracy(directory, step)` generates and counts. Returns
-    {step, held_out_accuracy} of each; the directories are gone afterwards.
+    {step, held_out_accuracy} of each. The directories stay until the stage is committed: its checkpoints name them.
     """
     judged = [(accuracy(storage.path(one["model"]), one["step"]), one) for one in candidates]
     _, best = max(judged, key=lambda pair: (pair[0], -pair[1]["step"]))
     _copy(storage, best["model"], output)
-    _remove(storage, str(Path(best["model"]).parent))
     return [{"step": one["step"], "held_out_accuracy": share} for share, one in judged]
 
 
@@ -29,10 +28,3 @@ def _copy(storage: Storage, source: str, target: str) -> None:
         storage.upload_folder(Path(storage.path(source)), target)
     else:
         copy_files(storage.path(source), storage.path(target))
-
-
-def _remove(storage: Storage, folder: str) -> None:
-    from pyarrow.fs import FileSystem
-
-    filesystem, path = FileSystem.from_uri(storage.path(folder))
-    filesystem.delete_dir(path)

@@ -1,14 +1,20 @@
 """Hours and cost of a run, out of its counts and of what the user knows of speed and prices."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from siked_ray.config import Config
+from siked_ray.core.prompts import teacher_prompt
+from siked_ray.driver.forecast import num_candidates, student_requests
+from siked_ray.driver.placement import prompt_templates
 from siked_ray.driver.preflight import Checked
 from siked_ray.errors import ConfigError
-from siked_ray.settings import EngineSettings
+from siked_ray.settings import EngineSettings, TeacherPart
 
 _HOUR_S = 3600.0
+#: Of English text; a server's tokenizer is its own.
+_BYTES_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,12 +63,20 @@ def read_rates(assumptions: Sequence[str]) -> Rates:
             values[name] = float(number)
         except ValueError:
             raise ConfigError(f"--assume: {name} needs a number, {number!r} is none.") from None
-        if values[name] < 0 or (values[name] == 0 and name != "gpu_hour_price"):
-            raise ConfigError(f"--assume: {name} has to be above 0.")
+        _check_rate(name, values[name])
     missing = [name for name in known if name not in values]
     if missing:
         raise ConfigError(f"--assume needs {', '.join(missing)} too; docs/cluster.md says what they mean.")
     return Rates(**values)
+
+
+def _check_rate(name: str, value: float) -> None:
+    if not math.isfinite(value):
+        raise ConfigError(f"--assume: {name} needs a finite number, {value} is none.")
+    if value < 0 or (value == 0 and name != "gpu_hour_price"):
+        raise ConfigError(f"--assume: {name} has to be above 0.")
+    if value > 1 and name.endswith("_acceptance"):
+        raise ConfigError(f"--assume: {name} is a share of the samples, so at most 1; {value:g} is more.")
 
 
 def expected_samples(num_samples: int, ramp: Sequence[int], keep_one: bool, acceptance: float) -> float:
@@ -82,7 +96,7 @@ def estimate(config: Config, checked: Checked, rates: Rates) -> dict[str, StageC
     if not checked.train:
         raise ConfigError("--assume needs the problems, and data.train cannot be reached from here; give a local file.")
     generation, training = config.generation, config.training
-    requests = len(checked.train) * len(config.strategies)
+    requests = student_requests(config, len(checked.train))
     sampled = requests * _samples(config, rates.student_acceptance) * rates.tokens_per_sample
     per_problem = _samples(config, rates.teacher_acceptance) * rates.tokens_per_sample
     from_teacher = {
@@ -91,11 +105,14 @@ def estimate(config: Config, checked: Checked, rates: Rates) -> dict[str, StageC
         if part.source.source == "vllm"
     }
     acceptance = max(rates.teacher_acceptance, rates.student_acceptance)
-    rows = requests * (1 - (1 - acceptance) ** generation.num_samples)
+    rows = len(checked.train) * len(config.strategies) * (1 - (1 - acceptance) ** generation.num_samples)
     iterations = config.iterations.max
     problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
-    evaluated = len(problems) * (len(config.strategies) + 1) * rates.tokens_per_sample * (iterations + 1)
-    trained = rows * rates.tokens_per_row * training.epochs * (iterations + 1)
+    trained_once = rows * rates.tokens_per_row * training.epochs
+    steps = math.ceil(trained_once / (training.rows_per_step * training.max_seq_len))
+    completions = len(problems) * (len(config.strategies) + 1) + len(checked.validation) * num_candidates(config, steps)
+    evaluated = completions * rates.tokens_per_sample * (iterations + 1)
+    trained = trained_once * (iterations + 1)
     start_s, student, teacher = rates.engine_start_s, config.engine, rates.teacher_tokens_per_s
     costs = {
         f"{key}'s sampling": _sampling(tokens, teacher, config.engine_of(key), start_s)
@@ -110,6 +127,29 @@ def estimate(config: Config, checked: Checked, rates: Rates) -> dict[str, StageC
             gpus=training.max_workers * training.gpus_per_worker,
         ),
     }
+
+
+def server_lines(config: Config, checked: Checked) -> dict[str, str]:
+    """What servers charge at most, as text, for the parts of the teacher whose prices the settings name."""
+    costs = {part.key: _server_cost(part, config, checked) for part in config.teacher_parts()}
+    return {
+        f"{key}'s server charges": f"{cost:,.2f} at most, at {_BYTES_PER_TOKEN} bytes a token of the prompts"
+        for key, cost in costs.items()
+        if cost
+    }
+
+
+def _server_cost(part: TeacherPart, config: Config, checked: Checked) -> float:
+    """All K samples of all requests, each with its prompt and as many new tokens as it may have."""
+    if part.source.source != "openai":
+        return 0.0
+    endpoint, generation, templates = part.source.endpoint, config.generation, prompt_templates(config)
+    strategies = [one for one in config.strategy_records() if one.name in part.strategies]
+    prompts = [teacher_prompt(templates, one, problem.question) for one in strategies for problem in checked.train]
+    prompt_tokens = sum(len(prompt.encode()) for prompt in prompts) / _BYTES_PER_TOKEN
+    prompt_cost = prompt_tokens * endpoint.price_per_million_prompt_tokens
+    generated_cost = len(prompts) * generation.max_new_tokens * endpoint.price_per_million_generated_tokens
+    return (prompt_cost + generated_cost) * generation.num_samples / 1e6
 
 
 def lines(costs: Mapping[str, StageCost], rates: Rates) -> dict[str, str]:

@@ -9,6 +9,7 @@ from siked_ray.core.verdict import Verdict
 from siked_ray.data.ledger import StageRecord
 from siked_ray.data.storage import Storage
 from siked_ray.data.tables import attach, rows, sql_engine
+from siked_ray.driver.demand import STUDENT
 
 _COUNTS = """
 SELECT coalesce(string_agg(DISTINCT engine, ', ' ORDER BY engine), '') AS engine,
@@ -26,6 +27,8 @@ _TOKENS_BY_MODEL = """
 SELECT model, coalesce(sum(num_prompt_tokens), 0)::BIGINT AS prompt, coalesce(sum(num_tokens), 0)::BIGINT AS generated
 FROM rollouts GROUP BY ALL
 """
+#: Kinds of stages that the student's engines work in.
+_SAMPLING = ("rollouts", "evaluation", "tests")
 
 
 def sampling_metrics(storage: Storage, files: Sequence[str], strategies: Sequence[str]) -> dict[str, Any]:
@@ -59,19 +62,22 @@ def cost_of_servers(storage: Storage, files: Sequence[str], config: Config) -> f
 
 
 def spent(records: Iterable[StageRecord], config: Config) -> Spent:
-    """Wall time of stages, GPUs reserved by their engines or workers, and tokens sampled and trained on."""
+    """Wall time of stages, GPUs that their engines or workers reserved, and tokens sampled and trained on."""
     seconds = gpu_seconds = tokens = 0.0
     for record in records:
-        gpus = _gpus_of(record.stage, config)
         seconds += record.seconds
-        gpu_seconds += record.seconds * gpus
+        gpu_seconds += record.seconds * _gpus_of(record, config)
         tokens += record.metrics.get("generated_tokens", 0) + record.metrics.get("tokens", 0)
     return Spent(hours=seconds / 3600, gpu_hours=gpu_seconds / 3600, tokens=tokens)
 
 
-def _gpus_of(stage: str, config: Config) -> float:
-    if stage.startswith("training"):
-        return config.training.max_workers * config.training.gpus_per_worker
-    parts = [part.key for part in config.teacher_parts()] if stage == "rollouts_teacher" else ["student"]
-    engines = [config.engine_of(key) for key in parts]
-    return max(engine.engine_bounds[1] * engine.gpus_per_engine for engine in engines)
+def _gpus_of(record: StageRecord, config: Config) -> float:
+    kind = record.stage.partition("_")[0]
+    if kind == "training":
+        return record.metrics.get("workers_at_end", config.training.max_workers) * config.training.gpus_per_worker
+    if record.stage == "rollouts_teacher":
+        keys = [part.key for part in config.teacher_parts() if part.source.source == "vllm"]
+    else:
+        keys = [STUDENT] if kind in _SAMPLING else []
+    engines = [config.engine_of(key) for key in keys]
+    return max((engine.engine_bounds[1] * engine.gpus_per_engine for engine in engines), default=0.0)

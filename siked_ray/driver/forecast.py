@@ -38,6 +38,19 @@ def forecast(config: Config, checked: Checked) -> Mapping[str, str]:
     return lines | _placement_lines(config)
 
 
+def student_requests(config: Config, num_train: int) -> int:
+    """Requests to the student in an iteration: the problems once per strategy, or once where it is free to choose."""
+    return num_train * (1 if config.iterations.generator == "self_free" else len(config.strategies))
+
+
+def num_candidates(config: Config, num_steps: int) -> int:
+    """Candidates of a training stage that are judged by free completions on the held-out problems."""
+    selection = config.training.selection
+    if selection.every_steps is None or selection.by == "loss":
+        return 0
+    return math.ceil(num_steps / selection.every_steps)
+
+
 def _data_lines(checked: Checked) -> dict[str, str]:
     if not checked.train:
         return {"problems": _UNKNOWN}
@@ -54,18 +67,21 @@ def _data_lines(checked: Checked) -> dict[str, str]:
 def _work_lines(config: Config, checked: Checked) -> dict[str, str]:
     generation, training = config.generation, config.training
     num_iterations = config.iterations.max + 1
-    requests = len(checked.train) * len(config.strategies)
-    from_teacher = sum(len(part.strategies) for part in config.teacher_parts() if part.source.is_sampled)
-    asked = len(checked.train) * from_teacher + requests * (num_iterations - 1)
-    completions = asked * generation.num_samples
-    problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
-    evaluations = len(problems) * (len(config.strategies) + 1) * num_iterations
+    num_train, num_strategies = len(checked.train), len(config.strategies)
+    to_teacher = num_train * sum(len(part.strategies) for part in config.teacher_parts() if part.source.is_sampled)
+    to_student = student_requests(config, num_train)
+    completions = (to_teacher + to_student * config.iterations.max) * generation.num_samples
     rows_per_step = training.rows_per_step
-    most_rows = requests * (2 if config.mixture.policy in _BOTH_SOURCES else 1)
+    most_rows = num_train * num_strategies * (2 if config.mixture.policy in _BOTH_SOURCES else 1)
     steps = training.epochs * math.ceil(most_rows / rows_per_step)
+    problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
+    of_candidates = len(checked.validation) * num_candidates(config, steps)
+    evaluations = (len(problems) * (num_strategies + 1) + of_candidates) * num_iterations
     return {
         "iterations": f"0 to {config.iterations.max} at most",
-        "requests per sampling stage": f"{requests:,} (problem, strategy) rows, up to {generation.num_samples} samples",
+        "requests per sampling stage": (
+            f"{_asked(config, to_teacher, to_student)}, up to {generation.num_samples} samples"
+        ),
         "completions, sampling": f"{completions:,} at most",
         "completions, evaluation": f"{evaluations:,} at most",
         "generated tokens": (
@@ -73,6 +89,14 @@ def _work_lines(config: Config, checked: Checked) -> dict[str, str]:
         ),
         "optimizer steps per iteration": f"{steps:,} at most, of {rows_per_step} rows of {training.max_seq_len}",
     }
+
+
+def _asked(config: Config, to_teacher: int, to_student: int) -> str:
+    """Requests to the student, and those to the teacher where they are others."""
+    if config.iterations.generator == "self_forced":
+        return f"{to_student:,} (problem, strategy) rows"
+    teacher = f" (to the teacher {to_teacher:,} (problem, strategy) rows)" if to_teacher else ""
+    return f"{to_student:,} problems, strategy free{teacher}"
 
 
 def _placement_lines(config: Config) -> dict[str, str]:

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from siked_ray.driver.demand import STUDENT
 from siked_ray.errors import StageError
 from siked_ray.generation.dispatch import Dispatch, rows_per_call
-from siked_ray.generation.durable import finished_rows, num_quarantined, quarantine_parts
+from siked_ray.generation.durable import finished_rows, quarantined_rows
 from siked_ray.generation.pool import EnginePool, EngineSpec, PoolSize
 from siked_ray.generation.requests import missing_requests, request_batches
 from siked_ray.generation.task import EngineStats, GenerationTask, Role, RowSink
@@ -81,13 +82,20 @@ class Generating:
                 dispatch.run()
             self._board.end.remote(title)
             report = self._report(stats(), dispatch.num_losses)
-        _check_quarantine(sink, num_rows, max_quarantined_fraction)
+        _check_quarantine(sink, strategies, num_rows, max_quarantined_fraction)
         return report
 
+    @property
+    def student_is_up(self) -> bool:
+        """True while the student's engines have their places."""
+        return self._pool is not None and self._pool[0] == STUDENT
+
     def make_room_for_training(self) -> None:
-        """Close the engines when they and the training workers do not fit side by side."""
+        """Close the engines, or those beyond the least number where that many fit beside the training workers."""
         if not self._keep_engines:
             self.close()
+        elif self._pool is not None:
+            self._pool[1].shrink()
 
     def close(self) -> None:
         """End the engines, if any are up; their resources are free when this returns."""
@@ -143,13 +151,13 @@ class Generating:
             show()
 
 
-def _check_quarantine(sink: RowSink, num_rows: int, max_fraction: float) -> None:
-    quarantined = num_quarantined(sink.storage, sink.stage)
-    if quarantined > max_fraction * num_rows:
-        first = sink.storage.read_parquet(quarantine_parts(sink.storage, sink.stage)[0]).to_pylist()[0]
+def _check_quarantine(sink: RowSink, strategies: Sequence[str], num_rows: int, max_fraction: float) -> None:
+    """Of the rows that were asked for; a stage can have others, of another part of the teacher."""
+    quarantined = [row for row in quarantined_rows(sink.storage, sink.stage) if row["strategy"] in strategies]
+    if len(quarantined) > max_fraction * num_rows:
         raise StageError(
-            f"{quarantined} of {num_rows} rows of {sink.stage} are in quarantine, more than "
-            f"max_quarantined_fraction = {max_fraction}; the first one because: {first['reason']}."
+            f"{len(quarantined)} of {num_rows} rows of {sink.stage} are in quarantine, more than "
+            f"max_quarantined_fraction = {max_fraction}; the first one because: {quarantined[0]['reason']}."
         )
 
 

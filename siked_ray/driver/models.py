@@ -1,5 +1,6 @@
 """What can be known of a model before it is loaded: its context, its tokenizer, whether it can serve."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ def inspect_model(name: str, role: str, config: Config, *, offline_is_fine: bool
     """Look at configuration and tokenizer of a directory or Hub name; raises ModelError when it cannot serve."""
     if name.startswith(WORLD):
         return _world_model(name, role)
+    name = os.path.expanduser(name)
     if (Path(name) / "adapter_config.json").is_file() and not (Path(name) / "config.json").is_file():
         raise ModelError(
             f"{role}.model: {name} is a LoRA adapter without its model; only whole models are served. Merge it first "
@@ -41,16 +43,43 @@ def inspect_model(name: str, role: str, config: Config, *, offline_is_fine: bool
         )
     if Path(name).exists() and not (Path(name) / "config.json").is_file():
         raise ModelError(f"{role}.model: {name} is no model directory, it has no config.json.")
-    if not Path(name).exists() and name.startswith(("/", ".", "~")):
-        raise ModelError(f"{role}.model: there is no directory {name}.")
+    if not Path(name).exists():
+        _check_hub_name(name, role)
     try:
         return _facts(name, role, config)
     except ModelError:
         raise
     except Exception as error:
-        if offline_is_fine and not Path(name).exists():
+        if offline_is_fine and not Path(name).exists() and _is_unreachable(error):
             return ModelFacts(name=name, known=False, note="on the Hub, which cannot be reached from here")
         raise ModelError(_why_not(name, role, error)) from None
+
+
+def _check_hub_name(name: str, role: str) -> None:
+    """Raises ModelError for what can only have been meant as a directory."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    if name.startswith(("/", ".", "~")):
+        raise ModelError(f"{role}.model: there is no directory {name}.")
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise ModelError(
+            f"{role}.model: there is no directory {name}, and a model on the Hub is called owner/name; correct the one "
+            "or the other."
+        ) from None
+
+
+def _is_unreachable(error: BaseException | None) -> bool:
+    """True when the Hub did not answer; False when it does not have the model, or does not give it to this user."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    while error is not None:
+        if isinstance(error, LocalEntryNotFoundError | ConnectionError | TimeoutError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _world_model(name: str, role: str) -> ModelFacts:

@@ -167,6 +167,7 @@ def worker_group(config: Config) -> WorkerGroup:
         cpus_per_worker=training.cpus_per_worker,
         gpus_per_worker=training.gpus_per_worker,
         max_failures=training.max_failures,
+        placement_timeout_s=config.cluster.placement_timeout_s,
         resources=config.cluster.training_resources,
         checkpoint_interval_s=training.checkpoint.interval_s,
         num_checkpoints=training.checkpoint.keep,
@@ -193,4 +194,6 @@ def fit_side_by_side(config: Config) -> bool:
 
 
 def _side_by_side_bundles(config: Config) -> tuple[Bundle, ...]:
-    return (*engines_demand(config, STUDENT).bundles, *training_demand(config).bundles)
+    """With the most training workers: Ray Train tries for as many as whole nodes could hold."""
+    worker = training_demand(config).bundles[0]
+    return (*engines_demand(config, STUDENT).bundles, *(worker for _ in range(config.training.max_workers)))

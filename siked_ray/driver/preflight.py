@@ -1,18 +1,19 @@
-"""Everything that can be checked before anything expensive starts: data, models, contexts, the run directory."""
+"""What can be checked of data, models and contexts before anything expensive starts."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from siked_ray.config import Config, differing_keys, read_resolved
-from siked_ray.core.problem import Problem, Split
-from siked_ray.data import run_directory as names
-from siked_ray.data.problems import Exclusion, ProblemSet, load_problems, split_problems
-from siked_ray.data.storage import Storage
-from siked_ray.driver.branching import find_branch, stored_splits
+from siked_ray.config import Config
+from siked_ray.core.problem import Problem
+from siked_ray.data.loaders.sources import read_table
+from siked_ray.data.problems import Exclusion
+from siked_ray.driver.branching import find_branch
 from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.existing import read_rationales
 from siked_ray.driver.models import ModelFacts, inspect_model, longest_prompt_tokens
 from siked_ray.driver.placement import endpoint_options
+from siked_ray.driver.problem_sets import check_columns, load_problem_set, load_test_sets, overlaps, split_training
 from siked_ray.errors import ConfigError, DataError, ModelError, UnreachableError
 from siked_ray.generation.openai_engine import EndpointOptions, check_endpoint
 from siked_ray.training.loggers import check_loggers
@@ -36,20 +37,6 @@ class Checked:
     notes: list[str] = field(default_factory=list)
 
 
-def check_run_directory(config: Config, storage: Storage) -> str:
-    """ "new", "started" or "finished"; raises ConfigError when the directory belongs to a run with other settings."""
-    if not storage.exists(names.CONFIG):
-        return "new"
-    differences = differing_keys(read_resolved(storage.read_text(names.CONFIG), storage.path(names.CONFIG)), config)
-    if differences:
-        raise ConfigError(
-            f"{storage.root} holds a run with other settings ({'; '.join(differences[:8])}). "
-            "Set run_dir to another directory, or go back to its settings."
-        )
-    finished = storage.exists(names.SUMMARY) and storage.read_json(names.SUMMARY)["status"] == "finished"
-    return "finished" if finished else "started"
-
-
 def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
     """Load the problems and look at the models. Raises a UserError that says what to set.
 
@@ -58,15 +45,17 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
     check_loggers(config.training.loggers)
     models = _models(config, offline_is_fine)
     try:
-        problems, tests = _load(config.data.train, config), _test_sets(config)
+        problems, tests = load_problem_set(config.data.train, config), load_test_sets(config)
+        check_columns(config)
     except UnreachableError as error:
         if not offline_is_fine:
             raise
+        _check_what_is_here(config)
         unknown = {role: config.engine_of(role).max_model_len or _DEFAULT_CONTEXT for role in models}
         return Checked(
             train=(), validation=(), tests={}, excluded=(), models=models, max_model_len=unknown, notes=[str(error)]
         )
-    train, validation = _split(problems, config)
+    train, validation = split_training(problems, config)
     if not train or not validation:
         raise DataError(
             f"{config.data.train} gives {len(train)} training and {len(validation)} held-out problems; both are "
@@ -75,6 +64,7 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
     for part in config.teacher_parts():
         if not part.source.is_sampled:
             read_rationales(part, config, train)
+    _check_row_length(config, models[STUDENT], train)
     questions = [p.question for split in (train, validation, *tests.values()) for p in split]
     return Checked(
         train=train,
@@ -83,8 +73,20 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
         excluded=[e for one in (problems, *tests.values()) for e in one.excluded],
         models=models,
         max_model_len={role: context_length(config, role, facts, questions) for role, facts in models.items()},
-        notes=_overlaps(train, tests),
+        notes=overlaps(train, validation, tests),
     )
+
+
+def _check_what_is_here(config: Config) -> None:
+    """Where one data set cannot be reached: the others, the rationales, and the run that this one branches from."""
+    find_branch(config)
+    for name in config.data.test:
+        with suppress(UnreachableError):
+            load_problem_set(name, config)
+    sources = [part.source for part in config.teacher_parts() if not part.source.is_sampled]
+    for path in [path for source in sources for path in (source.path, source.socratic_path) if path]:
+        with suppress(UnreachableError):
+            read_table(path)
 
 
 def _models(config: Config, offline_is_fine: bool) -> dict[str, ModelFacts]:
@@ -110,49 +112,16 @@ def _served_model(name: str, endpoint: EndpointOptions, offline_is_fine: bool) -
     return ModelFacts(name=name, known=False, note=note)
 
 
-def _split(problems: ProblemSet, config: Config) -> tuple[Sequence[Problem], Sequence[Problem]]:
-    """Training and held-out problems; those of the run that this one branches from, whatever the seed."""
-    own = Storage(config.run_dir)
-    if config.start_from and own.exists(names.CONFIG):
-        return stored_splits(own)
-    branch = find_branch(config)
-    if branch is not None:
-        return stored_splits(branch.origin)
-    return split_problems(problems, validation_fraction=config.data.validation_fraction, seed=config.seed)
-
-
-def _load(name: str, config: Config) -> ProblemSet:
-    data = config.data
-    return load_problems(name, limit=data.limit, question_column=data.question_column, answer_column=data.answer_column)
-
-
-def _test_sets(config: Config) -> dict[str, ProblemSet]:
-    """Test sets by the name of their data set; a second one of the same name gets a number."""
-    tests: dict[str, ProblemSet] = {}
-    for name in config.data.test:
-        problems = _load(name, config)
-        same = sum(key.partition("#")[0] == problems.dataset for key in tests)
-        tests[f"{problems.dataset}#{same + 1}" if same else problems.dataset] = problems
-    for reserved in (Split.TRAIN.value, Split.VALIDATION.value, "excluded"):
-        if reserved in tests:
-            raise DataError(f"A test set is called {reserved!r}, which has another meaning here; rename its file.")
-    return tests
-
-
-def _overlaps(train: Sequence[Problem], tests: Mapping[str, Sequence[Problem]]) -> list[str]:
-    """A sentence per test set of which questions are in the training problems."""
-    known = {_folded(problem.question) for problem in train}
-    counts = {name: sum(_folded(p.question) in known for p in problems) for name, problems in tests.items()}
-    return [
-        f"{count} of the {len(tests[name])} problems of the test set {name} are training problems too; its accuracy "
-        "says nothing about new problems."
-        for name, count in counts.items()
-        if count
-    ]
-
-
-def _folded(question: str) -> str:
-    return " ".join(question.casefold().split())
+def _check_row_length(config: Config, student: ModelFacts, train: Sequence[Problem]) -> None:
+    """A row of training is a prompt, a tag, a rationale and an end; ConfigError where the prompts leave no room."""
+    if not student.known:
+        return
+    shortest, _ = longest_prompt_tokens(student, STUDENT, config, [problem.question for problem in train])
+    if shortest >= config.training.max_seq_len:
+        raise ConfigError(
+            f"training.max_seq_len is {config.training.max_seq_len} tokens, and the student's shortest prompt has "
+            f"{shortest} with its tag alone, so that no row of training would fit; raise it."
+        )
 
 
 def context_length(config: Config, role: str, facts: ModelFacts, questions: Sequence[str]) -> int:

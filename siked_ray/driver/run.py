@@ -146,7 +146,6 @@ def _ray_stages(driver: Driver) -> RayStages:
     """The stages on vLLM engines and Ray Train."""
     config, inputs = driver.config, driver.inputs
     side_by_side = fit_side_by_side(config)
-    placement = StagePlacement(config, driver.board, keep_engines_while_training=side_by_side)
     has_sampled = Ledger(driver.storage).read("rollouts_teacher") is not None
     needed = {key: name for key, name in inputs.models.items() if key == STUDENT or not has_sampled}
     models = inputs.models | resolve_models(needed, config, board=driver.board, log_dir=driver.log_dir)
@@ -166,7 +165,7 @@ def _ray_stages(driver: Driver) -> RayStages:
         base_model=models[STUDENT],
         test_sets=list(inputs.test_sets),
         log_dir=driver.log_dir,
-        on_begin=placement.before,
+        on_begin=StagePlacement(config, driver.board, generating).before,
         on_commit=driver.on_commit,
     )
 

@@ -14,7 +14,7 @@ from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.existing import write_existing
 from siked_ray.driver.generating import Generating, SamplingReport
 from siked_ray.driver.placement import evaluation_plan, prompt_templates, sampling_plan
-from siked_ray.generation.durable import compact, discard_pending, num_quarantined
+from siked_ray.generation.durable import compact, discard_pending, quarantined_rows
 from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
 from siked_ray.settings import TeacherPart
 
@@ -116,4 +116,4 @@ class Sampling:
 
     def _metrics(self, sink: RowSink, report: SamplingReport) -> dict[str, Any]:
         counts = sampling_metrics(self._storage, compact(sink), self._config.strategies)
-        return counts | {"quarantined": num_quarantined(self._storage, sink.stage)} | asdict(report)
+        return counts | {"quarantined": len(quarantined_rows(self._storage, sink.stage))} | asdict(report)

@@ -65,7 +65,10 @@ def execute(config: Config, checked: Checked, show: Show, make_stages: Callable[
 def connected(config: Config, client_log: str) -> Iterator[None]:
     """Connected to Ray while the body runs; what libraries print in this process goes to `client_log`, and the
     screen belongs to the progress."""
-    Path(client_log).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        Path(client_log).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise as_siked_error(problem, client_log) from problem
     with open(client_log, "a", encoding="utf-8") as log, redirect_stdout(log), redirect_stderr(log):
         _connect(config)
         import ray

@@ -7,6 +7,7 @@ from typing import Any
 from siked_ray.data import run_directory as names
 from siked_ray.data.storage import Storage
 from siked_ray.driver.board import as_sign_of_life
+from siked_ray.driver.occupied import this_process
 
 #: One small file each time: on an object store 17,000 requests a day, less than a tenth of a dollar.
 _INTERVAL_S = 5.0
@@ -43,4 +44,5 @@ class SignOfLife:
 
         with suppress(ray.exceptions.RayError, OSError):
             stages = ray.get(self._board.snapshot.remote(), timeout=_INTERVAL_S)
-            self._storage.write_json(names.PROGRESS, as_sign_of_life(stages, state=self.state, note=self.note))
+            sign = as_sign_of_life(stages, state=self.state, note=self.note)
+            self._storage.write_json(names.PROGRESS, sign | {"process": this_process()})

@@ -22,8 +22,9 @@ from siked_ray.driver.mixing import decide_mixture, kept_rows
 from siked_ray.driver.placement import mixture_rules, prompt_templates, training_plan, worker_group
 from siked_ray.driver.sampling import Sampling
 from siked_ray.errors import UserError
-from siked_ray.generation.durable import discard_pending
+from siked_ray.generation.durable import discard_pending, quarantined_rows
 from siked_ray.generation.task import Row
+from siked_ray.training.selection import candidates_folder
 from siked_ray.training.trainer import discard_checkpoints, fine_tune, loss_note
 
 VALIDATION = Split.VALIDATION.value
@@ -33,7 +34,8 @@ class RayStages:
     """Implements `siked_ray.loop.Stages`. References that pass between stages are names in the run directory.
 
     `teacher_models` (by part of the teacher) and `base_model` are directories or Hub names; `test_sets` are names of
-    problem tables. `on_begin` is called with a stage's name before it is run, `on_commit` after it, with its record.
+    problem tables. `on_begin` is called with the name of what is about to be placed (a stage, or candidates within
+    a training stage), `on_commit` after a stage, with its record.
     """
 
     def __init__(
@@ -114,7 +116,6 @@ class RayStages:
         output, stage = names.student(iteration), f"training_{iteration:02d}"
 
         def work() -> dict[str, Any]:
-            self._generating.make_room_for_training()
             title = f"iteration {iteration} · training"
             self._board.begin.remote(title, "steps", 1)
             seed = int(content_hash("training", self._config.seed, iteration, num_chars=8), 16)
@@ -136,16 +137,18 @@ class RayStages:
             return {
                 "backend": "deepspeed",
                 "zero_stage": self._config.training.zero_stage,
-                "num_workers": self._config.training.max_workers,
+                "num_workers": metrics["workers_at_end"],
                 **metrics,
             }
 
         self._once(stage, work, lambda: [output])
         discard_checkpoints(self._storage, output)
+        self._storage.delete_folder(candidates_folder(output))
         return self._storage.path(output)
 
     def _held_out_accuracy(self, iteration: int, student: str, step: int) -> float:
         """Greedy free accuracy of a candidate on the held-out problems."""
+        self._on_begin(f"candidate_{iteration:02d}")
         self._sampling.candidate(student, iteration, step, VALIDATION)
         return free_accuracy(self._storage, names.candidate_rollouts(iteration, step), self._ids(VALIDATION))
 
@@ -171,6 +174,9 @@ class RayStages:
             self._sampling.evaluation(student, iteration, stage, sets, f"iteration {iteration} · {title}")
             ids = {name: self._ids(name) for name in sets}
             metrics = evaluation_metrics(self._storage, iteration, ids, self._config.strategies)
+            quarantined = quarantined_rows(self._storage, stage)
+            for name, problems in ids.items():
+                metrics[name]["quarantined"] = sum(row["problem_id"] in set(problems) for row in quarantined)
             before = self._storage.read_json(output) if self._storage.exists(output) else {}
             self._storage.write_json(output, before | metrics)
             return metrics

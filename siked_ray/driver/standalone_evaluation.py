@@ -1,5 +1,6 @@
 """Evaluation of any student directory on any problems, outside a run."""
 
+import os
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from siked_ray.data.problems import load_problems
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.board import ProgressBoard
+from siked_ray.driver.bootstrap import resolve_models
 from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.evaluating import read_outcomes
 from siked_ray.driver.generating import Generating
@@ -43,6 +45,7 @@ def evaluate_model(
 
     Prompts and strategies are those of the run in which the student lies, unless `prompts` names others.
     """
+    model = os.path.expanduser(model)
     with tempfile.TemporaryDirectory(prefix="siked-eval-") as folder:
         config = _settings(model, data, folder, prompts, max_new_tokens, num_gpus)
         problems = load_problems(data, limit=limit)
@@ -52,17 +55,19 @@ def evaluate_model(
         storage.write_parquet(
             names.problems("evaluation"), table("problems", [problem_row(p, "test") for p in problems])
         )
+        log_dir = f"{folder}/logs"
         with connected(config, f"{folder}/client.log"), _shown_board(show) as board:
+            weights = resolve_models({STUDENT: model}, config, board=board, log_dir=log_dir)[STUDENT]
             generating = Generating(
                 board,
                 specs={STUDENT: engine_spec(config, STUDENT, max_model_len)},
                 sizes={STUDENT: pool_size(config, STUDENT)},
-                log_dir=f"{folder}/logs",
+                log_dir=log_dir,
                 keep_engines_while_training=False,
             )
             sampling = Sampling(config, storage, generating, board, teacher_models={})
             try:
-                sampling.evaluation(model, 0, "evaluation", ["evaluation"], f"evaluation on {data}")
+                sampling.evaluation(weights, 0, "evaluation", ["evaluation"], f"evaluation on {data}")
             finally:
                 generating.close()
         outcomes = read_outcomes(storage, names.evaluation_rollouts(0))

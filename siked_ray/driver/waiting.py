@@ -2,11 +2,10 @@
 missing. Nothing waits for ever."""
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from siked_ray.config import Config
-from siked_ray.driver.demand import STUDENT, Bundle, Demand, engines_demand, missing, total, training_demand
+from siked_ray.driver.demand import STUDENT, Demand, engines_demand, missing, total, training_demand
 from siked_ray.errors import PlacementError
 
 _LOOK_INTERVAL_S = 2.0
@@ -14,46 +13,46 @@ _LOOK_INTERVAL_S = 2.0
 _MAX_STATUS_LINES = 40
 
 
-class StagePlacement:
-    """Follows which of a run's stages hold engines, so that what is theirs does not count as taken."""
+class HoldsEngines(Protocol):
+    """What may hold engines from one stage to the next."""
 
-    def __init__(self, config: Config, board: Any, *, keep_engines_while_training: bool) -> None:
+    @property
+    def student_is_up(self) -> bool:
+        """True while the student's engines have their places."""
+
+    def make_room_for_training(self) -> None:
+        """Give back what training may need."""
+
+
+class StagePlacement:
+    """What engines hold that this run keeps is not waited for, and what it can give back is given back first."""
+
+    def __init__(self, config: Config, board: Any, engines: HoldsEngines) -> None:
         self._config = config
         self._board = board
-        self._keep_engines = keep_engines_while_training
-        self._engines_up = False
+        self._engines = engines
 
     def before(self, stage: str) -> None:
         """Return once the stage of this name can be placed; raises PlacementError that names what is missing."""
         kind = stage.partition("_")[0]
-        if kind in ("rollouts", "evaluation", "tests"):
-            self._before_sampling(is_teacher=stage == "rollouts_teacher")
-        elif kind == "training":
-            self._before_training()
-
-    def _before_sampling(self, *, is_teacher: bool) -> None:
-        if is_teacher:  # its engines end with the stage, one part after the other
+        if stage == "rollouts_teacher":  # its engines end with the stage, one part after the other
             for part in self._config.teacher_parts():
                 if part.source.is_sampled:
-                    self._await(engines_demand(self._config, part.key), freed=())
-        elif not self._engines_up:
-            self._await(engines_demand(self._config, STUDENT), freed=())
-            self._engines_up = True
+                    self._await(engines_demand(self._config, part.key))
+        elif kind in ("rollouts", "candidate", "evaluation", "tests") and not self._engines.student_is_up:
+            self._await(engines_demand(self._config, STUDENT))
+        elif kind == "training":
+            self._engines.make_room_for_training()
+            self._await(training_demand(self._config))
 
-    def _before_training(self) -> None:
-        keep = self._engines_up and self._keep_engines
-        freed = engines_demand(self._config, STUDENT).bundles if self._engines_up and not keep else ()
-        self._await(training_demand(self._config), freed=freed)
-        self._engines_up = keep
-
-    def _await(self, demand: Demand, freed: Sequence[Bundle]) -> None:
-        """Ask the autoscaler for the bundles and wait until nodes have room; `freed` is what this run gives back."""
+    def _await(self, demand: Demand) -> None:
+        """Ask the autoscaler for the bundles and wait until nodes have room."""
         from ray.autoscaler.sdk import request_resources
 
         request_resources(bundles=[dict(bundle) for bundle in demand.bundles])
         timeout_s = self._config.cluster.placement_timeout_s
         started = time.monotonic()
-        lacking = _lacking(demand, freed)
+        lacking = _lacking(demand)
         if not lacking:
             return
         title = f"waiting for nodes: {demand.what}"
@@ -63,7 +62,7 @@ class StagePlacement:
                 self._board.end.remote(title, "in vain")
                 raise PlacementError(_sentence(demand, lacking, timeout_s))
             time.sleep(_LOOK_INTERVAL_S)
-            lacking = _lacking(demand, freed)
+            lacking = _lacking(demand)
         self._board.end.remote(title, f"placed after {time.monotonic() - started:.0f} s")
 
 
@@ -74,7 +73,7 @@ def release_nodes() -> None:
     request_resources(bundles=[])
 
 
-def _lacking(demand: Demand, freed: Sequence[Bundle]) -> str:
+def _lacking(demand: Demand) -> str:
     """What is missing: of the nodes as they are, and of what others have left of them."""
     import ray
 
@@ -82,7 +81,7 @@ def _lacking(demand: Demand, freed: Sequence[Bundle]) -> str:
     phrase = missing(demand.bundles, nodes)
     if phrase:
         return phrase
-    free = total([ray.available_resources(), *freed])
+    free = ray.available_resources()
     short = {
         name: amount - free.get(name, 0.0)
         for name, amount in total(demand.bundles).items()

@@ -38,13 +38,13 @@ class RowWriter:
         self._rollouts: list[Rollout] = []
         self._quarantined: list[Quarantined] = []
         self._lock = threading.Lock()
-        self._failure: OSError | None = None
+        self._failure: Exception | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._flush_regularly, name="row-writer", daemon=True)
         self._thread.start()
 
     def add(self, row: SampledRow | Quarantined) -> None:
-        """Take a finished row; raises OSError when an earlier one could not be written."""
+        """Take a finished row; raises what an earlier one could not be written for."""
         with self._lock:
             if self._failure is not None:
                 raise self._failure
@@ -75,7 +75,7 @@ class RowWriter:
         while not self._closed.wait(FLUSH_INTERVAL_S):
             try:
                 self.flush()
-            except OSError as error:
+            except Exception as error:
                 self._failure = error
                 return
 
@@ -99,9 +99,11 @@ def quarantine_parts(storage: Storage, stage: str) -> list[str]:
     return [name for name in storage.files("quarantine", ".parquet") if name.startswith(f"quarantine/{stage}-")]
 
 
-def num_quarantined(storage: Storage, stage: str) -> int:
-    """Rows that a stage could not sample."""
-    return sum(storage.read_parquet(name, ["stage"]).num_rows for name in quarantine_parts(storage, stage))
+def quarantined_rows(storage: Storage, stage: str) -> list[dict[str, str]]:
+    """Rows {problem_id, strategy, reason} that a stage could not sample, each once."""
+    columns = ["problem_id", "strategy", "reason"]
+    rows = [row for name in quarantine_parts(storage, stage) for row in storage.read_parquet(name, columns).to_pylist()]
+    return list({(row["problem_id"], row["strategy"]): row for row in rows}.values())
 
 
 def finished_rows(sink: RowSink, writer_id: str = "") -> set[RowKey]:
@@ -141,14 +143,15 @@ def discard_pending(storage: Storage, folder: str) -> None:
 
 
 def _unique_rows(sink: RowSink) -> "Iterator[pa.Table]":
-    """Tables of the pending parts without rows that were in an earlier part."""
+    """Tables of the pending parts without rows that were in an earlier part, or earlier in the same one."""
     seen: set[int] = set()
     for name in sink.storage.files(pending(sink.folder), ".parquet"):
         part = sink.storage.read_parquet(name)
         keys = [hash(key) for key in _row_keys(part, "requested")]
-        repeated = seen.intersection(keys)
+        first = dict(zip(reversed(part["request_id"].to_pylist()), range(len(keys) - 1, -1, -1), strict=True))
+        new = sorted(index for index in first.values() if keys[index] not in seen)
         seen.update(keys)
-        yield part.filter([key not in repeated for key in keys]) if repeated else part
+        yield part if len(new) == len(keys) else part.take(new)
 
 
 def _large_tables(tables: "Iterator[pa.Table]") -> "Iterator[pa.Table]":

@@ -25,6 +25,7 @@ _CONTROL_CALLS = 2
 _SPARE_CALLS = 2
 _RELEASE_TIMEOUT_S = 60.0
 _IDLE_S = 60.0
+_STATS_TIMEOUT_S = 2.0
 #: Losses of one engine that it is started again after.
 _MAX_RESTARTS = 30
 _ASK_AGAIN_S = 0.1
@@ -94,6 +95,8 @@ class EnginePool:
         self._without_engine_since: float | None = time.monotonic()
         self._engines: list[PooledEngine] = []
         self._draining = DrainingNodes()
+        #: What each engine that ever was said of itself last, by its writer's id.
+        self._counted: dict[str, EngineStats] = {}
         self._grow(size.min_engines)
 
     def __len__(self) -> int:
@@ -124,7 +127,7 @@ class EnginePool:
         self._check_start_timeout()
         self._grow(engines_wanted(num_waiting_rows, self._spec.rows_in_flight, self._size) - len(self._engines))
         if num_waiting_rows == 0:
-            self._shrink()
+            self._end_idle()
 
     def free_engine(self) -> PooledEngine | None:
         """The engine that is up and has most room for further rows; None when all are full."""
@@ -177,12 +180,20 @@ class EnginePool:
             engine.opening = _asked(engine.actor)
 
     def stats(self) -> EngineStats:
-        """Sum of the engines' counters; engines that do not answer at once count as they did not exist."""
+        """Sum of the engines' counters, those that are gone or do not answer at once with what they said last."""
         import ray
 
-        references = [engine.actor.stats.remote() for engine in list(self._engines) if engine.facts is not None]
-        ready, _ = ray.wait(references, num_returns=len(references), timeout=2.0) if references else ([], [])
-        return reduce(lambda total, one: total + one, _results(ready), EngineStats())
+        up = [(one.actor, facts.writer_id) for one in list(self._engines) if (facts := one.facts) is not None]
+        asked = {actor.stats.remote(): writer_id for actor, writer_id in up}
+        ready, _ = ray.wait([*asked], num_returns=len(asked), timeout=_STATS_TIMEOUT_S) if asked else ([], [])
+        self._counted |= {asked[reference]: stats for reference in ready if (stats := _result(reference))}
+        return reduce(lambda total, one: total + one, list(self._counted.values()), EngineStats())
+
+    def shrink(self) -> None:
+        """End engines beyond the least number, those that are still opening first. None may have work."""
+        by_use = sorted(self._engines, key=lambda engine: engine.facts is None)
+        self._engines, spare = by_use[: self._size.min_engines], by_use[self._size.min_engines :]
+        self._end(spare)
 
     def close(self) -> None:
         """End the actors and wait for their resources."""
@@ -196,6 +207,8 @@ class EnginePool:
     def _grow(self, num_engines: int) -> None:
         import ray
 
+        if 0 < self._size.gpus_per_engine < 1:  # vLLM takes what changes on its GPU while it opens for its own
+            num_engines = min(num_engines, 0 if self.opening else 1)
         actor_class = ray.remote(Generator).options(
             num_cpus=self._size.cpus_per_engine,
             num_gpus=self._size.gpus_per_engine,
@@ -219,7 +232,7 @@ class EnginePool:
                 if not engine.num_calls:
                     self.replace(engine, kill=True)
 
-    def _shrink(self) -> None:
+    def _end_idle(self) -> None:
         now = time.monotonic()
         spare = len(self._engines) - self._size.min_engines
         idle = [e for e in self._engines if e.facts is not None and not e.num_calls and now - e.idle_since > _IDLE_S]
@@ -295,16 +308,14 @@ def _asked(actor: Any) -> Any:
     return actor.ready.remote()
 
 
-def _results(references: Sequence[Any]) -> list[EngineStats]:
+def _result(reference: Any) -> EngineStats | None:
     import ray
 
-    results = []
-    for reference in references:
-        try:
-            results.append(ray.get(reference))
-        except ray.exceptions.RayError:
-            continue
-    return results
+    try:
+        stats: EngineStats = ray.get(reference)
+    except ray.exceptions.RayError:
+        return None
+    return stats
 
 
 def _telling_line(text: str) -> str:

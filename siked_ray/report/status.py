@@ -40,7 +40,7 @@ def status_of(
         "state": state,
         "silent_s": silent_s,
         "note": sign.get("note", ""),
-        "iteration": _iteration(records),
+        "iteration": min(_iteration(records), max_iterations),
         "max_iterations": max_iterations,
         "stages": [{"name": one.stage, "seconds": one.seconds, "committed_at": one.committed_at} for one in records],
         "current": current if goes_on else None,

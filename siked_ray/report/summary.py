@@ -49,9 +49,15 @@ def build_summary(
             }
             for record in records
         ],
-        "quarantined": sum(record.metrics.get("quarantined", 0) for record in records),
+        "quarantined": sum(map(_num_quarantined, records)),
         "versions": _versions(),
     }
+
+
+def _num_quarantined(record: StageRecord) -> int:
+    """Of a sampling stage, or of all sets of an evaluation."""
+    sets = [one for one in record.metrics.values() if isinstance(one, Mapping)]
+    return sum(one.get("quarantined", 0) for one in (record.metrics, *sets))
 
 
 def _iterations(records: Sequence[StageRecord]) -> list[dict[str, Any]]:

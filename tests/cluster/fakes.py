@@ -24,23 +24,25 @@ _SKILL = {"teacher": 0.9, "iteration_00": 0.3, "iteration_01": 0.5, "iteration_0
 
 
 def make_stages(driver: Driver) -> RayStages:
-    placement = StagePlacement(driver.config, driver.board, keep_engines_while_training=True)
+    generating = SlowGenerating(driver.storage, driver.board)
     return SlowStages(
         driver.config,
         driver.storage,
-        SlowGenerating(driver.storage, driver.board),
+        generating,
         driver.board,
         teacher_models={"teacher": "teacher"},
         base_model="base",
         test_sets=list(driver.inputs.test_sets),
         log_dir=driver.log_dir,
-        on_begin=placement.before,
+        on_begin=StagePlacement(driver.config, driver.board, generating).before,
         on_commit=driver.on_commit,
     )
 
 
 class SlowGenerating:
     """Parts of a few rows, each made durable by a task on a node with the resource `worker`."""
+
+    student_is_up = False
 
     def __init__(self, storage: Storage, board: Any, seconds_per_part: float = 0.4) -> None:
         self._storage = storage

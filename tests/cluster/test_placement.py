@@ -45,6 +45,14 @@ class Board:
         return type("Call", (), {"remote": lambda _, *arguments: self.ends.append((name, *arguments))})()
 
 
+class Engines:
+    """None are up."""
+
+    student_is_up = False
+
+    def make_room_for_training(self) -> None: ...
+
+
 @pytest.fixture
 def connected(nodes: Nodes) -> Any:
     import ray
@@ -57,7 +65,7 @@ def connected(nodes: Nodes) -> Any:
 def placement(run: FakeRun, *overrides: str) -> StagePlacement:
     teacher = "teacher={source: vllm, model: 'world:teacher'}"
     config = load_config(run.settings, [teacher, "cluster.placement_timeout_s=2", *overrides])
-    return StagePlacement(config, Board(), keep_engines_while_training=False)
+    return StagePlacement(config, Board(), Engines())
 
 
 def test_engines_may_fill_the_cluster_and_no_more(nodes: Nodes, run: FakeRun, connected: Any) -> None:

@@ -1,6 +1,7 @@
 """A run that goes on from another one: what it takes over, what it says of it, what it refuses."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -8,8 +9,10 @@ from siked_ray.config import Config, dump_config
 from siked_ray.core.stopping import StoppingRules
 from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger
+from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.branching import find_branch, take_over
+from siked_ray.driver.directory import check_run_directory
 from siked_ray.driver.preflight import check
 from siked_ray.errors import ConfigError
 from siked_ray.loop import LoopRules, run_loop
@@ -39,6 +42,29 @@ def branched(make_config, monkeypatch, parent: Run, point: str, *overrides: str)
     assert branch is not None
     take_over(branch, run.storage, config)
     return run
+
+
+@pytest.mark.parametrize("last", ["rollouts_teacher", "evaluation_01", "branch"])
+def test_a_branch_that_was_interrupted_is_begun_again(make_config, monkeypatch, parent: Run, last: str):
+    config = branch_settings(make_config, parent, "1")
+    storage = branched(make_config, monkeypatch, parent, "1").storage
+    stages = [record.stage for record in Ledger(storage).records() if record.stage != "branch"] + ["branch"]
+    for stage in stages[stages.index(last) + 1 :]:
+        os.unlink(storage.path(f"ledger/{stage}.json"))
+    assert check_run_directory(config, storage) == "new"
+
+
+def test_what_another_point_or_run_left_is_no_interrupted_branch(make_config, monkeypatch, parent: Run):
+    storage = branched(make_config, monkeypatch, parent, "1").storage
+    without = make_config(*SETTINGS, f"run_dir={parent.config.run_dir}-branch")
+    for config in (without, branch_settings(make_config, parent, "0")):
+        with pytest.raises(ConfigError, match="finished stages"):
+            check_run_directory(config, storage)
+    record = Ledger(storage).read("mixture_01")
+    assert record is not None
+    Ledger(storage).commit(replace(record, seconds=123.0))
+    with pytest.raises(ConfigError, match="finished stages"):
+        check_run_directory(branch_settings(make_config, parent, "1"), storage)
 
 
 def test_another_policy_from_iteration_1_on(make_config, monkeypatch, parent: Run):
@@ -87,6 +113,14 @@ def test_files_are_linked_and_nothing_of_the_origin_changes(make_config, monkeyp
     run_loop(run.stages(), RULES)
     assert {name: parent.storage.read_bytes(name) for name in parent.storage.files("ledger")} == before
     assert not run.storage.files(names.student_rollouts(3))
+
+
+def test_what_could_not_be_sampled_comes_along(make_config, monkeypatch, parent: Run):
+    for stage in ("rollouts_teacher", "rollouts_02"):
+        lost = [{"stage": stage, "problem_id": "p", "strategy": "cot", "reason": "too long"}]
+        parent.storage.write_parquet(f"quarantine/{stage}-0a1b2c3d4e5f-000000.parquet", table("quarantine", lost))
+    run = branched(make_config, monkeypatch, parent, "teacher")
+    assert run.storage.files("quarantine") == ["quarantine/rollouts_teacher-0a1b2c3d4e5f-000000.parquet"]
 
 
 def test_what_the_origin_cost_is_not_on_this_runs_budget(make_config, monkeypatch, parent: Run):

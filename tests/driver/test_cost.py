@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from siked_ray.driver.cost import estimate, expected_samples, lines, read_rates
+from siked_ray.driver.cost import estimate, expected_samples, lines, read_rates, server_lines
 from siked_ray.errors import ConfigError
 
 ASSUMED = [
@@ -58,6 +58,41 @@ def test_an_estimate_by_hand(make_config) -> None:
     assert f"{total:.1f} GPU hours, {total * 2:,.0f}" in lines(costs, read_rates(ASSUMED))["all"]
 
 
+def test_a_student_that_chooses_its_strategies_costs_a_sampling_per_problem(make_config) -> None:
+    forced, free = (
+        estimate(make_config(f"iterations.generator={name}"), checked(10, 2), read_rates(ASSUMED))
+        for name in ("self_forced", "self_free")
+    )
+    assert forced["student's sampling"].tokens == 3 * free["student's sampling"].tokens
+
+
+def test_candidates_are_evaluated_too(make_config) -> None:
+    def tokens(by: str) -> float:
+        selection = f"training.selection={{every_steps: 5, by: {by}}}"
+        config = make_config(selection, "iterations.max=1", "training.epochs=1", "training.max_seq_len=64")
+        return estimate(config, checked(100, 20), read_rates(ASSUMED))["evaluation"].tokens
+
+    rows = 100 * 3 * (1 - 0.5**10)
+    num_candidates = -(-(rows * 200 / (8 * 64)) // 5)
+    assert tokens("accuracy") - tokens("loss") == num_candidates * 20 * 100 * 2
+
+
+def test_what_a_server_charges_at_most(make_config) -> None:
+    """Two samples, each of 10 bytes of a prompt at 8 a token, and of 50 new tokens at 10 each."""
+    cot = "{instruction: abcd, demonstrations: []}"
+    settings = (
+        f"prompts={{teacher: '{{instruction}}{{demonstrations}}{{question}}', strategies: {{cot: {cot}}}}}",
+        "strategies=[cot]",
+        "generation={num_samples: 2, max_new_tokens: 50}",
+        "teacher={source: openai, model: big}",
+    )
+    prices = "{price_per_million_prompt_tokens: 8000000, price_per_million_generated_tokens: 10000000}"
+    problems = SimpleNamespace(train=[SimpleNamespace(question="1 + 1?")])
+    charges = server_lines(make_config(*settings, f"teacher.endpoint={prices}"), problems)
+    assert charges["teacher's server charges"].startswith("1,040.00 at most")
+    assert server_lines(make_config(*settings), problems) == {}
+
+
 def test_existing_rationales_cost_nothing(make_config) -> None:
     assert "teacher's sampling" not in estimate(make_config(), checked(10, 2), read_rates(ASSUMED))
 
@@ -68,6 +103,9 @@ def test_existing_rationales_cost_nothing(make_config) -> None:
         (["speed=3"], "there is no 'speed'"),
         (["teacher_acceptance=high"], "'high' is none"),
         (["teacher_acceptance=0"], "above 0"),
+        (["teacher_acceptance=80"], "a share of the samples, so at most 1"),
+        (["student_acceptance=nan"], "a finite number"),
+        (["tokens_per_row=inf"], "a finite number"),
         (["teacher_acceptance=0.5"], "needs student_acceptance, tokens_per_sample"),
     ],
 )

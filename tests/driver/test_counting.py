@@ -37,19 +37,42 @@ def test_a_stage_that_stored_nothing(tmp_path):
     assert (counts["engine"], counts["requests"], counts["accepted"], counts["generated_tokens"]) == ("", 0, 0, 0)
 
 
+def record(stage: str, seconds: float, **metrics) -> StageRecord:
+    return StageRecord(stage=stage, position=0, seconds=seconds, outputs=(), metrics=metrics)
+
+
 def test_gpu_hours_are_those_of_what_a_stage_runs_on(make_config):
     config = make_config("engine={num_engines: 2, gpus_per_engine: 4}", "training={num_workers: 3, gpus_per_worker: 1}")
-
-    def record(stage: str, seconds: float, **metrics) -> StageRecord:
-        return StageRecord(stage=stage, position=0, seconds=seconds, outputs=(), metrics=metrics)
-
     records = [
         record("rollouts_01", 3600, generated_tokens=1000),
         record("training_01", 1800, tokens=500),
         record("evaluation_01", 360, validation={}),
-        record("mixture_01", 0),
+        record("mixture_01", 1800),
+        record("decision_01", 1800),
     ]
     used = spent(records, config)
-    assert used.hours == pytest.approx(1.6)
+    assert used.hours == pytest.approx(2.6)
     assert used.gpu_hours == pytest.approx(8 * 1.0 + 3 * 0.5 + 8 * 0.1)
     assert used.tokens == 1500
+
+
+def test_training_with_fewer_workers_costs_fewer_gpu_hours(make_config):
+    config = make_config("training={num_workers: [1, 3], gpus_per_worker: 2}")
+    assert spent([record("training_00", 3600, workers_at_end=1)], config).gpu_hours == 2
+
+
+@pytest.mark.parametrize(
+    ("teacher", "gpus"),
+    [
+        ("{source: dataset, path: x.jsonl}", 0),
+        ("{source: openai, model: big}", 0),
+        ("{source: vllm, model: big}", 4),
+        (
+            "{source: openai, model: big, strategies: {pot: {source: vllm, model: x, engine: {gpus_per_engine: 2}}}}",
+            2,
+        ),
+    ],
+)
+def test_a_teacher_without_engines_costs_no_gpu_hours(make_config, teacher: str, gpus: float):
+    config = make_config("engine={num_engines: 4, gpus_per_engine: 1}", f"teacher={teacher}")
+    assert spent([record("rollouts_teacher", 3600)], config).gpu_hours == gpus

@@ -1,3 +1,5 @@
+import pytest
+
 from siked_ray.driver.forecast import first_prompts, forecast
 from siked_ray.driver.preflight import check
 
@@ -40,6 +42,26 @@ def test_a_teacher_that_is_sampled_counts_once_more(make_config, tiny_model: str
     checked = check(config)
     assert forecast(config, checked)["completions, sampling"] == f"{2 * len(checked.train) * 4 * 3:,} at most"
     assert tiny_model in forecast(config, checked)["teacher model"]
+
+
+def test_a_student_that_chooses_its_strategies_is_asked_once_per_problem(make_config):
+    config = make_config(*SMALL, "iterations.generator=self_free", "teacher={source: vllm, model: 'world:teacher'}")
+    checked = check(config)
+    n, figures = len(checked.train), forecast(config, checked)
+    asked = f"{n} problems, strategy free (to the teacher {2 * n} (problem, strategy) rows), up to 4 samples"
+    assert figures["requests per sampling stage"] == asked
+    assert figures["completions, sampling"] == f"{(2 * n + 2 * n) * 4:,} at most"
+
+
+@pytest.mark.parametrize(("by", "is_sampled"), [("accuracy", True), ("loss", False)])
+def test_candidates_are_evaluated_too(make_config, by: str, is_sampled: bool):
+    """Every third step and the last, in each of 3 iterations, by free completions alone."""
+    config = make_config(*SMALL, f"training.selection={{every_steps: 3, by: {by}}}")
+    checked = check(config)
+    steps = -(-2 * len(checked.train) // 8)
+    num_candidates = -(-steps // 3) if is_sampled else 0
+    evaluations = (len(checked.validation) + 10) * 3 * 3 + num_candidates * len(checked.validation) * 3
+    assert forecast(config, checked)["completions, evaluation"] == f"{evaluations:,} at most"
 
 
 def test_placement(make_config):

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from siked_ray.config import dump_config
-from siked_ray.data import run_directory as names
-from siked_ray.data.storage import Storage
-from siked_ray.driver.preflight import check, check_run_directory
-from siked_ray.errors import ConfigError, DataError, ModelError
+from siked_ray.driver.preflight import check
+from siked_ray.errors import ConfigError, DataError, ModelError, UnreachableError, UserError
+from tests.conftest import additions, write_jsonl
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +39,36 @@ def test_two_test_sets_of_one_name_are_told_apart(make_config, tmp_path: Path):
 
 def test_a_test_set_that_was_trained_on_is_pointed_out(make_config, settings_file: Path):
     train = settings_file.with_name("sums.jsonl")
-    (note,) = check(make_config(f"data.test={train}")).notes
-    assert "training problems too" in note and "sums" in note
+    checked = check(make_config(f"data.test={train}"))
+    num_train, num_held_out = len(checked.train), len(checked.validation)
+    trained, selecting = checked.notes
+    assert trained.startswith(f"{num_train} of the 40 problems of the test set sums are training problems too")
+    assert selecting.startswith(f"{num_held_out} of the 40 problems of the test set sums are in the held-out split")
+
+
+def test_a_test_set_of_held_out_problems_is_pointed_out(make_config, tmp_path: Path):
+    rows = [{"question": p.question, "answer": p.answer} for p in check(make_config()).validation]
+    (note,) = check(make_config(f"data.test={write_jsonl(tmp_path / 'seen.jsonl', rows)}")).notes
+    assert f"{len(rows)} of the {len(rows)} problems of the test set seen are in the held-out split" in note
+
+
+COLUMNS = ("data.question_column=text", "data.answer_column=gold_value")
+
+
+def test_named_columns_apply_to_the_data_sets_that_have_them(make_config, tmp_path: Path):
+    rows = [{"text": row["question"], "gold_value": row["answer"], "question": "?"} for row in additions(40)]
+    svamp = [{"ID": "1", "Body": "It is 1.", "Question": "How many is 2?", "Answer": 2, "Equation": "", "Type": ""}]
+    sets = f"data.test=[{tmp_path}/more.jsonl, 'world:test', {write_jsonl(tmp_path / 'bodies.jsonl', svamp)}]"
+    checked = check(make_config(*COLUMNS, f"data.train={write_jsonl(tmp_path / 'cols.jsonl', rows)}", sets))
+    assert (checked.train[0].dataset, len(checked.tests["more"])) == ("cols", 10)
+    assert checked.tests["svamp"][0].question == "It is 1. How many is 2?"
+
+
+@pytest.mark.parametrize("train", ["sums.jsonl", "world:train"])
+def test_named_columns_that_no_data_set_has(make_config, tmp_path: Path, train: str):
+    name = train if train.startswith("world:") else f"{tmp_path}/{train}"
+    with pytest.raises(DataError, match=r"no column 'text'; it has 'question', 'answer'|has no splits and columns"):
+        check(make_config(*COLUMNS, f"data.train={name}"))
 
 
 def test_missing_training_problems(make_config):
@@ -107,8 +133,19 @@ def test_the_teacher_is_looked_at_when_it_is_a_model(make_config, tiny_model: st
 def test_a_model_directory_that_is_none(make_config, tmp_path: Path):
     with pytest.raises(ModelError, match=r"student\.model: .* no config\.json"):
         check(make_config(f"student.model={tmp_path}"))
-    with pytest.raises(ModelError, match=r"student\.model: there is no directory \./gone"):
-        check(make_config("student.model=./gone"))
+
+
+@pytest.mark.parametrize("name", ["./gone", "/gone", "~/gone", "models/small/v2", "small model", "s3://bucket/model"])
+def test_a_model_that_can_only_be_a_directory_has_to_be_there(make_config, name: str):
+    """Even for a plan, which does without the Hub."""
+    with pytest.raises(ModelError, match=r"student\.model: there is no directory .*(gone|v2|model)"):
+        check(make_config(f"student.model={name}"), offline_is_fine=True)
+
+
+def test_a_model_below_the_home_directory(make_config, tiny_model: str, monkeypatch: pytest.MonkeyPatch):
+    home, _, name = tiny_model.rpartition("/")
+    monkeypatch.setenv("HOME", home)
+    assert check(make_config(f"student.model=~/{name}")).models["student"].name == tiny_model
 
 
 def test_a_model_directory_that_is_broken(make_config, tmp_path: Path):
@@ -167,40 +204,40 @@ def test_unreachable_models_are_no_error_for_a_plan_and_one_for_a_run(make_confi
         check(config)
 
 
-def test_a_new_run_directory(make_config):
-    config = make_config()
-    assert check_run_directory(config, Storage(config.run_dir)) == "new"
+def test_a_model_that_the_hub_does_not_have_is_an_error_for_a_plan_too(make_config, monkeypatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("some-owner/some-model is not a valid model identifier")
+
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", refuse)
+    with pytest.raises(ModelError, match="not a valid model identifier"):
+        check(make_config("student.model=some-owner/some-model"), offline_is_fine=True)
 
 
-def test_a_run_directory_that_was_begun_and_one_that_is_finished(make_config):
-    config = make_config()
-    storage = Storage(config.run_dir)
-    storage.write_text(names.CONFIG, dump_config(config))
-    assert check_run_directory(config, storage) == "started"
-    for status, state in (("running", "started"), ("failed", "started"), ("finished", "finished")):
-        storage.write_json(names.SUMMARY, {"status": status})
-        assert check_run_directory(config, storage) == state
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("data.test=[some-owner/problems, /nowhere/svamp.json]", r"/nowhere/svamp\.json"),
+        ("teacher.path=/nowhere/rationales.jsonl", r"/nowhere/rationales\.jsonl"),
+        ("start_from=/nowhere:1", r"/nowhere is no run directory"),
+        (None, None),
+    ],
+)
+def test_a_plan_without_its_training_problems_looks_at_what_is_here(make_config, monkeypatch, override, words):
+    def unreachable(name: object, shown: str) -> None:
+        raise UnreachableError(f"no network for {shown}")
+
+    monkeypatch.setattr("siked_ray.data.loaders.sources.read_hub", unreachable)
+    on_the_hub = "data.train=some-owner/problems"
+    if override is None:
+        assert check(make_config(on_the_hub), offline_is_fine=True).notes == ["no network for some-owner/problems"]
+        return
+    with pytest.raises(UserError, match=words):
+        check(make_config(on_the_hub, override), offline_is_fine=True)
 
 
-def test_a_run_directory_of_other_settings_names_the_keys_that_differ(make_config):
-    config = make_config()
-    storage = Storage(config.run_dir)
-    storage.write_text(names.CONFIG, dump_config(config))
-    with pytest.raises(ConfigError) as raised:
-        check_run_directory(make_config("iterations.max=7", "training.lora.rank=0"), storage)
-    text = str(raised.value)
-    assert "iterations.max: 3 -> 7" in text
-    assert "training.lora.rank: 16 -> 0" in text
-    assert "seed" not in text
-    assert "run_dir" in text
-
-
-def test_a_run_directory_that_was_moved_is_the_same_run(make_config, tmp_path: Path):
-    config = make_config()
-    moved = make_config(f"run_dir={tmp_path}/moved")
-    storage = Storage(moved.run_dir)
-    storage.write_text(names.CONFIG, dump_config(config))
-    assert check_run_directory(moved, storage) == "started"
+def test_a_row_of_training_that_is_too_short_for_any_prompt(make_config):
+    with pytest.raises(ConfigError, match=r"training\.max_seq_len is 8 tokens.*shortest prompt has \d+.*raise it"):
+        check(make_config("training.max_seq_len=8"))
 
 
 def test_an_adapter_without_its_model_is_refused(make_config, tmp_path):

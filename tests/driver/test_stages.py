@@ -121,7 +121,7 @@ class Run:
     def _fine_tune(self, rows, start: str, output: str, plan, group, storage, **_) -> dict:
         self.trained.append((start, output, storage.read_parquet(rows).num_rows))
         storage.write_text(f"{output}/config.json", "{}")
-        figures = {"steps": 1, "tokens": 2, "seconds": 3.0, "first_loss": 4.0, "last_loss": 0.5}
+        figures = {"steps": 1, "tokens": 2, "seconds": 3.0, "first_loss": 4.0, "last_loss": 0.5, "workers_at_end": 2}
         candidates = [{"step": s, "model": f"{output}-candidates/step_{s}"} for s in self.candidate_steps]
         for one in candidates:
             storage.write_text(f"{one['model']}/config.json", one["model"])
@@ -266,6 +266,24 @@ def test_rationales_that_exist_are_verified_like_any_teachers(make_config, monke
     assert all(row["verdict"] == "correct" for row in rollouts if row not in first)
 
 
+def test_problems_of_an_evaluation_that_could_not_be_sampled_are_counted(run: Run):
+    held_out = run.storage.read_parquet(names.problems("validation"))["problem_id"].to_pylist()
+    lost = {"stage": "evaluation_00", "problem_id": held_out[0], "reason": "too long"}
+    rows = [lost | {"strategy": strategy} for strategy in ("cot", FREE)]
+    run.storage.write_parquet("quarantine/evaluation_00-a-0.parquet", table("quarantine", rows))
+    run_loop(run.stages(), RULES)
+    entries = run.summary()["iterations"]
+    assert [entry["evaluation"]["validation"]["quarantined"] for entry in entries] == [2, 0, 0]
+    assert entries[0]["evaluation"]["more"]["quarantined"] == 0
+    assert run.summary()["quarantined"] == 2
+
+
+def test_the_summary_has_the_workers_that_there_were(make_config, monkeypatch):
+    run = Run(make_config(*SETTINGS, "training.num_workers=[1, 4]"), monkeypatch)
+    run_loop(run.stages(), RULES)
+    assert [entry["training"]["num_workers"] for entry in run.summary()["iterations"]] == [2, 2, 2]
+
+
 def test_test_sets_can_wait_for_the_end(make_config, monkeypatch):
     run = Run(make_config(*SETTINGS, "evaluation.test_sets=end"), monkeypatch)
     run_loop(run.stages(), RULES)
@@ -349,6 +367,23 @@ def test_strategies_can_have_teachers_of_their_own(make_config, monkeypatch, set
 def test_a_teacher_for_a_strategy_that_is_not_there_is_refused(make_config):
     with pytest.raises(ConfigError, match=r"teacher\.strategies names \['l2m'\]"):
         make_config("strategies=[cot]", "teacher.strategies={l2m: {source: annotations}}")
+
+
+def test_candidates_stay_until_their_stage_is_committed(make_config, monkeypatch):
+    """A stage that is killed before goes on from a checkpoint that names them."""
+    settings = ("training.selection.every_steps=10", "training.selection.by=accuracy")
+    run = Run(make_config(*SETTINGS, *settings), monkeypatch, lambda *_: True)
+    run.candidate_steps = [10, 20]
+    stages = run.stages()
+    stages.sample_teacher()
+    mixture = stages.mix(0, names.TEACHER_ROLLOUTS, None)
+    with monkeypatch.context() as killed, pytest.raises(OSError, match="killed"):
+        killed.setattr(Ledger, "commit", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        stages.train(0, "base", mixture)
+    left = [run.storage.exists(f"students/iteration_00-candidates/step_{step}/config.json") for step in (10, 20)]
+    assert left == [True, True]
+    run.stages().train(0, "base", mixture)
+    assert not run.storage.exists("students/iteration_00-candidates")
 
 
 def test_a_candidate_is_chosen_by_what_it_solves_of_the_held_out_problems(make_config, monkeypatch):

@@ -4,8 +4,10 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -182,6 +184,39 @@ def test_the_pool_grows_with_what_waits(tmp_path, questions, small_ray):
     storage, folder = Storage(str(tmp_path / "run")), tmp_path / "engine"
     sample(storage, questions, make_task(), folder=folder, size=make_size(1, 2), seconds=0.03)
     assert len((folder / "opened").read_text().splitlines()) == 2
+
+
+def test_a_pool_can_go_back_to_its_least_number(tmp_path, questions, small_ray):
+    storage, sink = Storage(str(tmp_path / "run")), make_sink(Storage(str(tmp_path / "run")))
+    name = write_problems(storage, "train", questions)
+    blocks, num_rows = missing_requests(storage, [name], ("cot", "pot"), set())
+    spec = make_spec(partial(FunctionEngine, folder=str(tmp_path), seconds=0.03))
+    pool = EnginePool("student", spec, make_size(1, 2), name="student", log_dir=str(tmp_path))
+    try:
+        pool.wait_ready()
+        Dispatch(pool, make_task(), sink, request_batches(storage, blocks, 4), num_rows).run()
+        counted = pool.stats()
+        assert (len(pool), sum(counted.rows.values())) == (2, num_rows)
+        pool.shrink()
+        assert len(pool) == 1
+        assert (pool.stats().rows, pool.stats().generated_tokens) == (counted.rows, counted.generated_tokens)
+    finally:
+        pool.close()
+
+
+@pytest.mark.parametrize(("gpus", "opened"), [(0.5, 1), (1.0, 3), (0.0, 3)])
+def test_engines_that_share_a_gpu_are_opened_one_after_the_other(monkeypatch, tmp_path, gpus: float, opened: int):
+    import ray
+
+    class Actor:
+        def __getattr__(self, name: str):
+            return SimpleNamespace(remote=lambda *_: object())
+
+    actors = SimpleNamespace(remote=lambda *_: Actor())
+    monkeypatch.setattr(ray, "remote", lambda _: SimpleNamespace(options=lambda **_: actors))
+    size = replace(make_size(3, 3), gpus_per_engine=gpus)
+    pool = EnginePool("student", make_spec(lambda _: None), size, name="student", log_dir=str(tmp_path))
+    assert len(pool) == opened
 
 
 def test_few_rows_are_spread_and_many_travel_together():

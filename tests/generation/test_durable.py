@@ -10,7 +10,7 @@ from siked_ray.core.verdict import Verdict
 from siked_ray.data.storage import Storage
 from siked_ray.generation import durable
 from siked_ray.generation.batch import Quarantined, SampledRow
-from siked_ray.generation.durable import RowWriter, compact, discard_pending, finished_rows, num_quarantined
+from siked_ray.generation.durable import RowWriter, compact, discard_pending, finished_rows, quarantined_rows
 from tests.generation.conftest import make_sink
 
 
@@ -56,7 +56,7 @@ def test_rows_are_durable_without_a_flush_within_seconds(sink, monkeypatch):
     while len(finished_rows(sink)) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)
     assert finished_rows(sink) == {("p", "cot"), ("q", "pot")}
-    assert num_quarantined(sink.storage, sink.stage) == 1
+    assert [row["reason"] for row in quarantined_rows(sink.storage, sink.stage)] == ["too long"]
     writer.close()
 
 
@@ -119,6 +119,18 @@ def test_compaction_keeps_each_row_once_and_whole(sink, monkeypatch):
             (r["problem_id"], r["requested"], r["sample_index"]) for r in sink.storage.read_parquet(file).to_pylist()
         ]
         assert keys == sorted(keys)
+
+
+def test_a_row_that_was_sampled_twice_by_one_engine_comes_once(sink):
+    """It was thought to be lost, and was only out of reach."""
+    writer = RowWriter(sink, names("a"))
+    for problem in ("p", "q", "p"):
+        writer.add(sampled(problem))
+        writer.add(Quarantined(problem_id="r", strategy="pot", reason="odd"))
+    writer.close()
+    rows = sink.storage.read_parquet(compact(sink)).to_pylist()
+    assert [(row["problem_id"], row["sample_index"]) for row in rows] == [("p", 0), ("p", 1), ("q", 0), ("q", 1)]
+    assert len(quarantined_rows(sink.storage, sink.stage)) == 1
 
 
 def test_a_stage_that_was_killed_between_compaction_and_commit_is_compacted_again(sink):

@@ -61,6 +61,12 @@ def test_a_run_that_goes_on(clock: list[float]) -> None:
     assert text.count("done: ") == 5
 
 
+def test_after_the_last_decision_no_further_iteration_is_shown(clock: list[float]) -> None:
+    decided = (*ITERATION_0, "decision_02")
+    found = status(as_sign_of_life(sampling_board(clock).snapshot(), state="running"), committed=decided)
+    assert "iteration 2 of at most 2" in as_text(found)
+
+
 def test_the_whole_run_by_what_stages_took(clock: list[float]) -> None:
     """Two iterations of 5 stages at 100 s; 21 s of the present one are over."""
     found = status(as_sign_of_life(sampling_board(clock).snapshot(), state="running"))
