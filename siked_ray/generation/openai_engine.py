@@ -1,7 +1,7 @@
 """Any server with OpenAI's interface behind the engine's Protocol: a hosted teacher, or vLLM's own server.
 
-The client library retries what is worth it (rate limits, overload, lost connections) with exponential back-off and
-jitter and keeps to the server's Retry-After; what still fails after that ends the stage, and nothing finished is lost.
+What is worth it is tried again (`openai_retries`); what still fails after that ends the stage, and nothing finished is
+lost.
 """
 
 import asyncio
@@ -14,10 +14,14 @@ from typing import Any, Literal
 
 from siked_ray.errors import StageError
 from siked_ray.generation.engine import EncodedPrompt, RequestRejected, Sample, SamplingParameters
+from siked_ray.generation.openai_retries import MAX_SILENT_TRIES, MAX_TRIES, MAX_WAIT_S, Retries
 
-_TIMEOUT_S = 600.0
-#: With waits of 0.5, 1, 2, 4 and then 8 s, or what the server asks for: about a minute and a half.
-_RETRIES = 12
+_CONNECT_TIMEOUT_S = 20.0
+#: Seconds for an answer: until its first token, on a server with a queue, and for each of its tokens.
+_FIRST_TOKEN_TIMEOUT_S = 120.0
+_TOKEN_TIMEOUT_S = 0.25
+#: Characters of an answer that are shown with what is wrong with it.
+_SHOWN = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,24 +95,25 @@ class OpenAIEngine:
     async def _ask(self, prompt: str, options: dict[str, Any]) -> Sample:
         import openai
 
-        try:
+        retries = Retries()
+        while True:
+            try:
+                answer = await self._answer(prompt, options)
+            except (openai.OpenAIError, TimeoutError, ValueError) as error:
+                pause_s = retries.pause_s(error)
+                if pause_s is None:
+                    raise _final(self.name, error) from None
+                await asyncio.sleep(pause_s)
+            else:
+                return read_sample(answer, self._api)
+
+    async def _answer(self, prompt: str, options: dict[str, Any]) -> Any:
+        """One try, without more; TimeoutError when nothing comes."""
+        async with asyncio.timeout(answer_timeout_s(options["max_tokens"])):
             if self._api == "chat":
                 messages = [{"role": "user", "content": prompt}]
-                answer = await self._client.chat.completions.create(messages=messages, **options)
-                text = answer.choices[0].message.content
-            else:
-                answer = await self._client.completions.create(prompt=prompt, **options)
-                text = answer.choices[0].text
-        except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-            raise RequestRejected(f"the server refuses the request: {error}") from None
-        except openai.OpenAIError as error:
-            raise StageError(_explained(self.name, error)) from None
-        return Sample(
-            text=text or "",
-            num_prompt_tokens=answer.usage.prompt_tokens if answer.usage else 0,
-            num_tokens=answer.usage.completion_tokens if answer.usage else 0,
-            finished=answer.choices[0].finish_reason != "length",
-        )
+                return await self._client.chat.completions.create(messages=messages, **options)
+            return await self._client.completions.create(prompt=prompt, **options)
 
     def _begin(self) -> None:
         if not self._in_flight:
@@ -119,6 +124,45 @@ class OpenAIEngine:
         self._in_flight -= 1
         if not self._in_flight:
             self._busy_before_s += time.monotonic() - self._busy_since
+
+
+def answer_timeout_s(max_new_tokens: int) -> float:
+    """Seconds in which an answer of so many tokens has to be there."""
+    return _FIRST_TOKEN_TIMEOUT_S + _TOKEN_TIMEOUT_S * max_new_tokens
+
+
+def read_sample(answer: Any, api: str) -> Sample:
+    """The completion in a server's answer, which the client library takes in whatever shape it has; raises
+    RequestRejected where it has none."""
+    try:
+        choice, usage = answer.choices[0], answer.usage
+        text = choice.message.content if api == "chat" else choice.text
+    except (AttributeError, IndexError, TypeError):
+        raise RequestRejected(f"the server's answer has no completion: {_storable(repr(answer))[:_SHOWN]}") from None
+    if not isinstance(text, str | None):
+        raise RequestRejected(f"the server's completion is no text: {_storable(repr(text))[:_SHOWN]}")
+    return Sample(
+        text=_storable(text or ""),
+        num_prompt_tokens=getattr(usage, "prompt_tokens", None) or 0,
+        num_tokens=getattr(usage, "completion_tokens", None) or 0,
+        finished=choice.finish_reason != "length",
+    )
+
+
+def _storable(text: str) -> str:
+    """JSON can hold halves of characters, a Parquet file cannot."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _final(server: str, error: Exception) -> Exception:
+    """The row's own fault, or the end of the stage."""
+    import openai
+
+    if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
+        return RequestRejected(f"the server refuses the request: {_storable(str(error))}")
+    if isinstance(error, ValueError):
+        return RequestRejected(f"the request or its answer is no JSON: {_storable(str(error))}")
+    return StageError(_explained(server, error))
 
 
 def check_endpoint(model: str, options: EndpointOptions) -> str | None:
@@ -141,11 +185,12 @@ async def _connect(options: EndpointOptions) -> tuple[Any, asyncio.Semaphore]:
     """Client and slots belong to the loop's thread."""
     import openai
 
-    client = _client(openai.AsyncOpenAI, options, max_retries=_RETRIES, timeout=_TIMEOUT_S)
+    timeout = openai.Timeout(None, connect=_CONNECT_TIMEOUT_S)
+    client = _client(openai.AsyncOpenAI, options, max_retries=0, timeout=timeout)
     return client, asyncio.Semaphore(options.max_concurrency)
 
 
-def _client(kind: Any, options: EndpointOptions, *, max_retries: int, timeout: float) -> Any:
+def _client(kind: Any, options: EndpointOptions, *, max_retries: int, timeout: Any) -> Any:
     # A server on loopback usually wants no key, but the client library always wants one.
     key = os.environ.get(options.api_key_env) or "none"
     return kind(base_url=options.base_url, api_key=key, max_retries=max_retries, timeout=timeout)
@@ -157,6 +202,14 @@ def _explained(server: str, error: Exception) -> str:
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return f"{server} refuses the key ({error}); set the variable that teacher.endpoint.api_key_env names."
     if isinstance(error, openai.RateLimitError):
-        return f"{server} still limits the rate after {_RETRIES} retries ({error}); lower endpoint.max_concurrency."
+        return (
+            f"{server} still limits the rate after {MAX_TRIES} tries, or for more than {MAX_WAIT_S:.0f} s ({error}); "
+            "lower teacher.endpoint.max_concurrency, or give the same command later."
+        )
+    if isinstance(error, TimeoutError):
+        return (
+            f"{server} gave no answer to a request in {MAX_SILENT_TRIES} tries of {_FIRST_TOKEN_TIMEOUT_S:g} s and "
+            f"{_TOKEN_TIMEOUT_S:g} s per token; check the server, or lower teacher.endpoint.max_concurrency."
+        )
     kind = type(error).__name__
     return f"{server} does not answer as it should ({kind}: {error}); check teacher.endpoint and the server."

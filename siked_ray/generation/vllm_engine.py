@@ -49,7 +49,7 @@ class EngineOptions:
     def environment(self) -> dict[str, str]:
         """Variables that have to be set before vLLM is imported."""
         if not self.use_gpu:
-            return ENVIRONMENT | CPU_ENVIRONMENT | {"VLLM_CPU_KVCACHE_SPACE": f"{self.kv_cache_gib:g}"}
+            return ENVIRONMENT | CPU_ENVIRONMENT
         return ENVIRONMENT | ({"VLLM_BATCH_INVARIANT": "1"} if self.batch_invariant else {})
 
 
@@ -201,6 +201,8 @@ def engine_arguments(model: str, options: EngineOptions) -> dict[str, Any]:
         }
     # Seeded sampling cannot rewind a CPU generator, which a prompt prefilled in chunks would need.
     return arguments | {
+        # VLLM_CPU_KVCACHE_SPACE, the older way, knows whole GiB only.
+        "kv_cache_memory_bytes": int(options.kv_cache_gib * 2**30),
         "enforce_eager": True,
         "distributed_executor_backend": "uni",
         "enable_chunked_prefill": False,

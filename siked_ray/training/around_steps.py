@@ -5,7 +5,6 @@ A node that is about to be taken away (a spot instance's notice, `ray drain-node
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from siked_ray.training.checkpoint import Checkpoints
@@ -47,8 +46,7 @@ class AroundSteps:
         self._first = rank == 0
         self._loggers: list[StepLogger] = []
         if self._first:
-            prefix = Path(job.log_prefix)
-            self._loggers = open_loggers(job.loggers, prefix.parent / "tensorboard", prefix.name)
+            self._loggers = open_loggers(job.loggers, job.as_logged())
         self._notice = notice
         self._noticed: Any = None
         self._last_checkpoint = self._last_look = time.monotonic()

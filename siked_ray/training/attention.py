@@ -2,7 +2,8 @@
 
 Three ways, best first: FlashAttention's kernels for variable lengths where the package is there; our own function,
 which runs torch's kernel for variable lengths on GPUs and one causal call per example elsewhere; for models with
-windows, caps or sinks in their attention, transformers' masks, which it derives from restarting positions.
+windows, caps or sinks in their attention, transformers' masks, which it derives from restarting positions. Models for
+which none of them keeps examples apart are refused.
 
 Shape suffixes: H query heads, K key heads, T tokens, D dimensions of a head.
 """
@@ -10,23 +11,64 @@ Shape suffixes: H query heads, K key heads, T tokens, D dimensions of a head.
 from importlib.util import find_spec
 from typing import Any
 
+from siked_ray.errors import ModelError
+
 PACKED = "siked_packed"
-#: Settings of a model whose attention is more than causal softmax attention.
-_SPECIAL = ("attn_logit_softcapping", "attention_chunk_size")
+#: Layers whose tokens meet in attention alone, and there as a mask of restarting positions lets them.
+_PACKABLE_LAYERS = {"full_attention", "sliding_attention"}
+#: Models whose classes say of themselves what they do not do (transformers 5.19): positions do not reach the masks of
+#: the first two, boundaries not the attention of the third, and the last replaces the mask by one of its own.
+_MISTAKEN = ("afmoe", "gpt_oss", "nemotron", "doge")
+
+
+def check_can_be_packed(config: Any, model_class: Any = None) -> None:
+    """Raises ModelError when a model's packed examples would see each other, or later tokens of their own.
+
+    `model_class` is what transformers makes of the configuration; for a model with code of its own, which it does not
+    know, there is nothing to be said before the class is there.
+    """
+    model_class = model_class or class_of(config)
+    if model_class is None:
+        return
+    text = config.get_text_config()
+    other = sorted(set(getattr(text, "layer_types", None) or ()) - _PACKABLE_LAYERS)
+    if other or model_class._is_stateful:
+        why = f"not all of its layers are plain attention (there are {', '.join(other) or 'recurrent ones'})"
+    elif not model_class._supports_attention_backend or text.model_type in _MISTAKEN:
+        why = "its attention does not go through transformers' attention interface"
+    else:
+        return
+    raise ModelError(
+        f"A student of type {text.model_type} ({model_class.__name__}) cannot be trained here: {why}, so that examples "
+        "packed into one row would leak into each other. Set student.model to one with plain attention, such as a "
+        "Llama, Qwen2, Qwen3, Gemma, Mistral, Phi-3, OLMo or SmolLM model."
+    )
+
+
+def class_of(config: Any) -> Any:
+    """The class that transformers has for a configuration; None for code of the model's own."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    return MODEL_FOR_CAUSAL_LM_MAPPING.get(type(config), None)
 
 
 def attention_for(config: Any, *, on_gpu: bool, half_precision: bool) -> str:
-    """Name under which transformers finds the attention that suits a model's configuration and device."""
-    if on_gpu and half_precision and find_spec("flash_attn"):
+    """Name under which transformers finds the attention that suits a model and device."""
+    model_class, text = class_of(config), config.get_text_config()
+    flash = getattr(model_class, "_supports_flash_attn", True)
+    flash = flash and not getattr(model_class, "_compatible_flash_implementations", None)
+    if on_gpu and half_precision and flash and find_spec("flash_attn"):
         return "flash_attention_2"
-    return PACKED if _is_plain(config.get_text_config()) else "sdpa"
+    capped = getattr(text, "attn_logit_softcapping", None)
+    if capped or not getattr(model_class, "_supports_sdpa", True):
+        return "eager"  # torch's kernel knows neither caps nor sinks, and would leave them out
+    return PACKED if _is_plain(text) else "sdpa"
 
 
 def _is_plain(config: Any) -> bool:
     windowed = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
     layers = set(getattr(config, "layer_types", None) or ["full_attention"])
-    special = any(getattr(config, name, None) for name in _SPECIAL)
-    return not windowed and not special and layers == {"full_attention"} and config.model_type != "gpt_oss"
+    return not windowed and layers == {"full_attention"}
 
 
 def register_packed_attention() -> None:
@@ -76,4 +118,4 @@ def packed_attention(
         )
         for query, key, value in spans
     ]
-    return torch.cat(parts, dim=2).transpose(1, 2), None
+    return torch.cat(parts, dim=2).transpose(1, 2).contiguous(), None

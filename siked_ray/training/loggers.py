@@ -4,6 +4,7 @@ Project, server and credentials are what these tools read from the environment b
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,20 @@ from typing import Any, Protocol
 from siked_ray.errors import ConfigError
 
 _PACKAGES = {"tensorboard": "tensorboardX", "wandb": "wandb", "mlflow": "mlflow"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoggedStage:
+    """A training stage as loggers know it: a name to read, an id that no other run's stage has, a folder for files."""
+
+    name: str
+    run: str
+    identity: str
+    folder: Path
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.run}-{self.name}"
 
 
 class StepLogger(Protocol):
@@ -22,12 +37,12 @@ class StepLogger(Protocol):
 
 
 class TensorBoardLogger:
-    """Event files in `folder`; `tensorboard --logdir` shows them."""
+    """Event files in the stage's folder; `tensorboard --logdir` shows them."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, stage: LoggedStage) -> None:
         from tensorboardX import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder / name), flush_secs=10)
+        self._writer = SummaryWriter(str(stage.folder / stage.name), flush_secs=10)
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
         for key, value in figures.items():
@@ -40,12 +55,11 @@ class TensorBoardLogger:
 class WandbLogger:
     """A run of Weights & Biases; one that is resumed goes on under the same id."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, stage: LoggedStage) -> None:
         import wandb  # type: ignore[import-not-found,unused-ignore]
 
-        folder.mkdir(parents=True, exist_ok=True)
-        run_id = f"{folder.parent.parent.name}-{name}"
-        self._run: Any = wandb.init(name=run_id, id=run_id, resume="allow", dir=str(folder))
+        stage.folder.mkdir(parents=True, exist_ok=True)
+        self._run: Any = wandb.init(name=stage.full_name, id=stage.identity, resume="allow", dir=str(stage.folder))
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
         self._run.log(dict(figures), step=step)
@@ -57,11 +71,11 @@ class WandbLogger:
 class MlflowLogger:
     """A run of MLflow."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, stage: LoggedStage) -> None:
         import mlflow  # type: ignore[import-not-found,unused-ignore]
 
         self._mlflow: Any = mlflow
-        mlflow.start_run(run_name=f"{folder.parent.parent.name}-{name}")
+        mlflow.start_run(run_name=stage.full_name)
 
     def log(self, step: int, figures: Mapping[str, float]) -> None:
         self._mlflow.log_metrics(dict(figures), step=step)
@@ -70,7 +84,7 @@ class MlflowLogger:
         self._mlflow.end_run()
 
 
-_LOGGERS: dict[str, Callable[[Path, str], StepLogger]] = {
+_LOGGERS: dict[str, Callable[[LoggedStage], StepLogger]] = {
     "tensorboard": TensorBoardLogger,
     "wandb": WandbLogger,
     "mlflow": MlflowLogger,
@@ -87,7 +101,7 @@ def check_loggers(names: Sequence[str]) -> None:
             )
 
 
-def open_loggers(names: Sequence[str], folder: Path, name: str) -> list[StepLogger]:
-    """The loggers of a stage `name`; those that write files do so in `folder`."""
+def open_loggers(names: Sequence[str], stage: LoggedStage) -> list[StepLogger]:
+    """The loggers of a stage; ConfigError when the package of one is not installed."""
     check_loggers(names)
-    return [_LOGGERS[each](folder, name) for each in names]
+    return [_LOGGERS[name](stage) for name in names]

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from siked_ray.errors import ModelError
-from siked_ray.training.attention import attention_for, register_packed_attention
+from siked_ray.training.attention import attention_for, check_can_be_packed, register_packed_attention
 from siked_ray.training.optimization import learning_rate_factor, parameter_groups
 from siked_ray.training.plan import TrainingPlan
 
@@ -23,11 +23,13 @@ def load_model(path: str, plan: TrainingPlan, *, dtype: Any, on_gpu: bool = Fals
 
     register_packed_attention()
     config = AutoConfig.from_pretrained(path, trust_remote_code=plan.trust_remote_code)
+    check_can_be_packed(config)
     attention = attention_for(config, on_gpu=on_gpu, half_precision=dtype != torch.float32)
     torch.manual_seed(plan.seed)  # of a fresh adapter
     model = AutoModelForCausalLM.from_pretrained(
         path, dtype=dtype, trust_remote_code=plan.trust_remote_code, attn_implementation=attention
     )
+    check_can_be_packed(config, type(model))  # for a class that comes with the model
     if "logits_to_keep" not in inspect.signature(model.forward).parameters:
         raise ModelError(
             f"The student {path} cannot be trained: the forward function of {type(model).__name__} takes no "
@@ -103,7 +105,18 @@ def wrap(
     optimizer, schedule = optimizer_and_schedule(model, plan, num_steps)
     config = deepspeed_config(plan, num_workers=num_workers, bfloat16=bfloat16, universal=universal)
     engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, lr_scheduler=schedule, config=config)
+    _start_afresh(engine.optimizer)
     return engine
+
+
+def _start_afresh(optimizer: Any) -> None:
+    """Undo the step of AdamW that DeepSpeed 0.19.8 takes to allocate its state, in bfloat16 without ZeRO alone: it
+    would leave the decay of a step in the weights, and the corrections of both moments a step too far."""
+    from deepspeed.runtime.fp16.unfused_optimizer import FP16_UnfusedOptimizer
+
+    if isinstance(optimizer, FP16_UnfusedOptimizer):
+        optimizer.refresh_fp32_params()
+        optimizer.state.clear()
 
 
 def _without_compiled_communication() -> None:

@@ -63,6 +63,11 @@ class BestByLoss:
         return {"held_out_loss": loss}
 
 
+def candidates_folder(output: str) -> str:
+    """Where the candidates of the stage that makes `output` are kept, until it is committed."""
+    return f"{output}-candidates"
+
+
 @dataclass(slots=True)
 class AllExported:
     """Every candidate is exported to a folder of `folder`, for the driver to choose among."""

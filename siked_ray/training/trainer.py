@@ -4,6 +4,7 @@ Workers read and tokenise their share of the mixture themselves. Ray Data pipeli
 tokenising pipeline and as a plain shard per worker; see docs/log.md.
 """
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 
 from siked_ray.core.ids import content_hash
 from siked_ray.data.storage import Storage
-from siked_ray.errors import SikedError, StageError
+from siked_ray.errors import PlacementError, SikedError, StageError
 from siked_ray.training.job import Job
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.worker import run_worker
@@ -21,6 +22,8 @@ _FOLDER = "checkpoints"
 #: How often Ray Train's controller looks at its workers: at failures, at checkpoints, at the end. Its default is 2 s,
 #: and every checkpoint waits for it. The environment is the only way in.
 _HEALTH_CHECK = ("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.25")
+#: Seconds that one attempt to place the workers takes at most, and Ray Train's default.
+_START_TIMEOUT = ("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "60")
 #: A process that watches for nodes under notice; on a single node it would go with the rest.
 _WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 
@@ -29,7 +32,8 @@ _WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 class WorkerGroup:
     """Number of workers, what Ray reserves for each, and how their work outlives them.
 
-    With fewer than `num_workers` places in the cluster, training goes on with `min_workers` or more.
+    With fewer than `num_workers` places in the cluster, training goes on with `min_workers` or more. A group that is
+    to start again, after a loss, waits for its places no longer than `placement_timeout_s` in all.
     """
 
     num_workers: int
@@ -37,6 +41,7 @@ class WorkerGroup:
     cpus_per_worker: float
     gpus_per_worker: float
     max_failures: int
+    placement_timeout_s: float
     checkpoint_interval_s: float
     num_checkpoints: int
     loggers: tuple[str, ...]
@@ -59,12 +64,14 @@ def fine_tune(
 
     `rows` and `output` are relative to the storage, `start` is a directory or Hub name. Goes on from the last
     checkpoint of the same stage, if there is one; `discard_checkpoints` removes them. Returns the counters of the
-    stage: steps, tokens, seconds, first_loss, last_loss, losses, skipped and more. Raises StageError.
+    stage: steps, tokens, seconds, first_loss, last_loss, losses, skipped and more. Raises StageError, or PlacementError
+    when there is no place for the workers.
     """
     import ray
     from ray.train.torch import TorchConfig, TorchTrainer
 
     os.environ.setdefault(*_HEALTH_CHECK)
+    os.environ.setdefault(*_START_TIMEOUT)
     os.environ[_WATCHER] = str(int(sum(node["Alive"] for node in ray.nodes()) > 1))
     use_gpu = group.gpus_per_worker > 0
     name = _name(output, content_hash(asdict(plan), *rows, start))
@@ -88,11 +95,13 @@ def fine_tune(
         train_loop_config={"job": job},
         scaling_config=_scaling(group),
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
-        run_config=_run_config(name, group, storage),
+        run_config=run_config(name, group, storage),
     )
     try:
         result: Any = trainer.fit()
     except Exception as error:
+        if _found_no_place(error):
+            raise PlacementError(no_place(title, group, ray.available_resources())) from error
         raise StageError(f"The stage '{title}' failed: {_cause(error)}") from error
     if "error" in result.return_value:
         raise StageError(f"The stage '{title}' failed: {result.return_value['error']}")
@@ -131,27 +140,55 @@ def _scaling(group: WorkerGroup) -> Any:
 
     # Typed as its first version, although its second one is what is imported.
     train: Any = ray.train
-    use_gpu = group.gpus_per_worker > 0
     elastic = group.min_workers < group.num_workers
-    resources = {"CPU": group.cpus_per_worker, **({"GPU": group.gpus_per_worker} if use_gpu else {})}
     return train.ScalingConfig(
         num_workers=(group.min_workers, group.num_workers) if elastic else group.num_workers,
-        use_gpu=use_gpu,
-        resources_per_worker={**resources, **group.resources},
+        use_gpu=group.gpus_per_worker > 0,
+        resources_per_worker=_resources(group),
     )
 
 
-def _run_config(name: str, group: WorkerGroup, storage: Storage) -> Any:
+def _resources(group: WorkerGroup) -> dict[str, float]:
+    gpus = {"GPU": group.gpus_per_worker} if group.gpus_per_worker > 0 else {}
+    return {"CPU": group.cpus_per_worker, **gpus, **group.resources}
+
+
+def run_config(name: str, group: WorkerGroup, storage: Storage) -> Any:
+    """Ray Train's settings of a stage: its storage, and what it survives."""
     import ray.train
 
     train: Any = ray.train
     on_cpu = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
+    start_timeout_s = float(os.environ.get(*_START_TIMEOUT))
     return train.RunConfig(
         name=name,
         storage_path=storage.path(_FOLDER),
-        failure_config=train.FailureConfig(max_failures=group.max_failures),
+        failure_config=train.FailureConfig(
+            max_failures=group.max_failures,
+            # Attempts to start that fail; without a limit Ray Train waits for a lost node for ever.
+            controller_failure_limit=math.ceil(group.placement_timeout_s / start_timeout_s),
+        ),
         checkpoint_config=train.CheckpointConfig(num_to_keep=group.num_checkpoints),
         worker_runtime_env={"env_vars": {} if group.gpus_per_worker > 0 else on_cpu},
+    )
+
+
+def _found_no_place(error: BaseException) -> bool:
+    from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+
+    return isinstance(getattr(error, "controller_failure", None), WorkerGroupStartupTimeoutError)
+
+
+def no_place(title: str, group: WorkerGroup, available: Mapping[str, float]) -> str:
+    """What to say of workers that found no place on the cluster."""
+    asked = _resources(group)
+    worker = " + ".join(f"{amount:g} {name}" for name, amount in asked.items())
+    free = ", ".join(f"{available.get(name, 0.0):g} {name}" for name in asked)
+    return (
+        f"The stage '{title}' found no place for {group.num_workers} training workers of {worker} each, after attempts "
+        f"of more than {group.placement_timeout_s:g} s in all; free on the whole cluster are {free}. Give the same "
+        "command again when the nodes are there (it goes on from the last checkpoint), lower training.num_workers, "
+        "training.cpus_per_worker or training.gpus_per_worker, or raise cluster.placement_timeout_s."
     )
 
 

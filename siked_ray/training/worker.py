@@ -19,7 +19,7 @@ from siked_ray.training.checkpoint import Checkpoints, load, needs_resharding, r
 from siked_ray.training.export import export
 from siked_ray.training.job import Job
 from siked_ray.training.plan import Schedule, plan_steps
-from siked_ray.training.selection import AllExported, BestByLoss, Candidates, held_out_loss
+from siked_ray.training.selection import AllExported, BestByLoss, Candidates, candidates_folder, held_out_loss
 from siked_ray.training.steps import Progress, Worker, train
 from siked_ray.training.tokens import TokenChunks, Tokenised, open_rows, tokenise
 
@@ -154,7 +154,7 @@ def _candidates(
     found: list[dict[str, Any]],
 ) -> Candidates:
     if not job.plan.held_out_fraction:
-        return AllExported(folder=f"{job.output}-candidates", export_to=publish, found=found)
+        return AllExported(folder=candidates_folder(job.output), export_to=publish, found=found)
     return BestByLoss(
         evaluate=lambda: held_out_loss(engine, data.held_out, job.plan, worker),
         keep=lambda: publish(job.output),

@@ -1,25 +1,32 @@
 """A teacher behind a server: what is retried, what is the row's own fault, and what ends the stage."""
 
+import asyncio
 import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
 from siked_ray.errors import StageError
+from siked_ray.generation import openai_engine
 from siked_ray.generation.engine import EncodedPrompt, RequestRejected, SamplingParameters
 from siked_ray.generation.openai_engine import EndpointOptions, OpenAIEngine, check_endpoint
 
 
 class Server(ThreadingHTTPServer):
-    """Answers `echo: PROMPT`; `script` gives the first status codes of the requests for a prompt."""
+    """Answers `echo: PROMPT`, or what `replies` say, and nothing to the prompt `silence`; `script` gives the first
+    status codes of the requests for a prompt.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: dict[str, list[int]] = {}
+        self.replies: dict[str, object] = {}
+        self.retry_after = ("retry-after-ms", "20")
         self.requests: list[tuple[str, dict]] = []
         self.key = "secret"
         self.lock = threading.Lock()
@@ -47,11 +54,14 @@ class Handler(BaseHTTPRequestHandler):
             server.running += 1
             server.most_running = max(server.most_running, server.running)
             status = server.script[prompt].pop(0) if server.script.get(prompt) else 200
-        time.sleep(0.01)
+        time.sleep(5.0 if prompt == "silence" else 0.01)
         with server.lock:
             server.running -= 1
         if status != 200:
             self._answer(status, {"error": {"message": f"status {status}", "type": "x", "code": status}})
+            return
+        if prompt in server.replies:
+            self._answer(200, server.replies[prompt])
             return
         text, reason = f"echo: {prompt}", "length" if "long" in prompt else "stop"
         choice = {"index": 0, "finish_reason": reason, "text": text, "message": {"role": "assistant", "content": text}}
@@ -64,12 +74,12 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(401, {"error": {"message": "wrong key", "type": "x", "code": 401}})
         return True
 
-    def _answer(self, status: int, body: dict) -> None:
-        content = json.dumps(body).encode()
+    def _answer(self, status: int, body: object) -> None:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
-        self.send_header("retry-after-ms", "20")
+        self.send_header(*self.server.retry_after)
         self.end_headers()
         self.wfile.write(content)
 
@@ -113,6 +123,54 @@ def test_rate_limits_and_overload_are_waited_for(server):
     with closing(OpenAIEngine("big", options(server))) as engine:
         assert [submit(engine, prompt).result().text for prompt in ("a", "b")] == ["echo: a", "echo: b"]
     assert len(server.requests) == 4 + 2
+
+
+def test_a_server_is_left_alone_for_as_long_as_it_says(server, monkeypatch):
+    """The client library gives up where it is more than two minutes."""
+    server.script, server.retry_after = {"a": [429, 503]}, ("retry-after", "600")
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    monkeypatch.setattr(openai_engine, "asyncio", SimpleNamespace(**vars(asyncio) | {"sleep": sleep}))
+    with closing(OpenAIEngine("big", options(server))) as engine:
+        assert submit(engine, "a").result().text == "echo: a"
+    assert len(pauses) == 2 and all(600 <= pause <= 750 for pause in pauses)
+
+
+def test_a_server_that_says_nothing_ends_the_stage(server, monkeypatch):
+    monkeypatch.setattr(openai_engine, "answer_timeout_s", lambda max_new_tokens: 0.1)
+    with closing(OpenAIEngine("big", options(server))) as engine, pytest.raises(StageError, match="gave no answer"):
+        submit(engine, "silence").result(timeout=20)
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        {"choices": []},
+        {"choices": None, "error": {"message": "overloaded"}},
+        {"choices": [{"message": None}]},
+        {"choices": [{"message": {"content": [{"type": "text"}]}}]},
+        "nothing",
+        b"{not JSON",
+    ],
+)
+def test_an_answer_without_a_completion_is_the_rows_own_fault(server, reply):
+    server.replies = {"bad": reply}
+    with closing(OpenAIEngine("big", options(server))) as engine:
+        with pytest.raises(RequestRejected, match=r"the server's|no JSON"):
+            submit(engine, "bad").result(timeout=20)
+        assert submit(engine, "good").result().text == "echo: good"
+
+
+@pytest.mark.parametrize("usage", [{}, {"usage": None}, {"usage": {"prompt_tokens": None}}])
+def test_halves_of_characters_and_missing_counts_can_be_stored(server, usage):
+    server.replies = {"smile": {"choices": [{"message": {"content": "so \ud83d"}}]} | usage}
+    with closing(OpenAIEngine("big", options(server))) as engine:
+        sample = submit(engine, "smile").result()
+    assert (sample.text, sample.num_prompt_tokens, sample.num_tokens) == ("so ?", 0, 0)
 
 
 def test_a_refused_request_is_the_rows_own_fault(server):

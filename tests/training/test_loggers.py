@@ -1,15 +1,19 @@
 import sys
+from dataclasses import fields
 from types import SimpleNamespace
 
 import pytest
 
+from siked_ray.data.storage import Storage
 from siked_ray.errors import ConfigError
 from siked_ray.training import loggers
-from siked_ray.training.loggers import check_loggers, open_loggers
+from siked_ray.training.job import Job
+from siked_ray.training.loggers import LoggedStage, check_loggers, open_loggers
 
 
 def test_tensorboard_writes_event_files_that_hold_the_figures(tmp_path):
-    (logger,) = open_loggers(["tensorboard"], tmp_path, "training_00")
+    stage = LoggedStage(name="training_00", run="my-run", identity="x", folder=tmp_path)
+    (logger,) = open_loggers(["tensorboard"], stage)
     logger.log(1, {"loss": 2.5})
     logger.log(2, {"loss": 1.5})
     logger.close()
@@ -38,10 +42,26 @@ def test_wandb_and_mlflow_get_the_same_figures(tmp_path, monkeypatch: pytest.Mon
     monkeypatch.setattr(loggers, "find_spec", lambda name: name)
     for name, fake in fakes.items():
         monkeypatch.setitem(sys.modules, name, fake)
-    folder = tmp_path / "my-run" / "logs" / "tensorboard"
-    opened = open_loggers(["wandb", "mlflow"], folder, "training_01")
+    stage = LoggedStage(name="training_01", run="my-run", identity="0123", folder=tmp_path / "tensorboard")
+    opened = open_loggers(["wandb", "mlflow"], stage)
     for logger in opened:
         logger.log(7, {"loss": 0.5})
         logger.close()
-    assert calls[0]["id"] == calls[1] == "my-run-training_01" and calls[0]["resume"] == "allow"
+    assert calls[0]["name"] == calls[1] == "my-run-training_01"
+    assert (calls[0]["id"], calls[0]["resume"]) == ("0123", "allow")
     assert calls[2:] == [("wandb", 7, {"loss": 0.5}), ("mlflow", 7, {"loss": 0.5})]
+
+
+def logged(root: str, work: str = "checkpoints/iteration_00-0123") -> LoggedStage:
+    unused = dict.fromkeys((field.name for field in fields(Job)), None)
+    values = {"storage": Storage(root), "work": work, "log_prefix": "/tmp/siked-me-0123/training_00"}
+    return Job(**(unused | values)).as_logged()
+
+
+def test_stages_are_named_after_their_run_and_no_two_are_taken_for_one():
+    """Logs of runs on object stores are written to a folder of the machine that says nothing of the run."""
+    assert logged("s3://bucket/runs/gsm8k?region=eu").full_name == "gsm8k-training_00"
+    assert logged("/data/demo/").folder.parts[-1] == "tensorboard"
+    places = [("s3://a/run",), ("s3://b/run",), ("/data/run",), ("s3://a/run", "checkpoints/iteration_01-0123")]
+    assert len({logged(*place).identity for place in places}) == len(places)
+    assert logged("s3://a/run") == logged("s3://a/run"), "a stage that is resumed goes on in its own"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from siked_ray.errors import StageError
+from siked_ray.errors import PlacementError, StageError
 from siked_ray.training.plan import TrainingPlan
 from tests.training.deepspeed_runs import REPOSITORY, plan_values
 from tests.training.trained import Board, group, killing, local_ray, train_small
@@ -118,6 +118,12 @@ def test_what_cannot_work_is_said_once_and_not_tried_again(tiny_model: str, tmp_
         train_small(tmp_path, tiny_model, plan, group(num_workers=1))
     starts = (tmp_path / "logs" / "training_00.log").read_text().count("Started training worker group")
     assert starts <= 1
+
+
+def test_workers_without_a_place_are_not_waited_for_for_ever(tiny_model: str, tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "3")
+    with local_ray(num_cpus=1), pytest.raises(PlacementError, match="no place for 2 training workers of 1 CPU each"):
+        train_small(tmp_path, tiny_model, PLAN, group(placement_timeout_s=3.0))
 
 
 def test_candidates_are_chosen_by_held_out_loss(tiny_model: str, tmp_path: Path):

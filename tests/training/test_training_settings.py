@@ -2,9 +2,11 @@
 
 import pytest
 
+from siked_ray.data.storage import Storage
 from siked_ray.driver.placement import training_plan, worker_group
 from siked_ray.errors import ConfigError
 from siked_ray.settings import TRAINING_PRESETS, TrainingSettings
+from siked_ray.training.trainer import no_place, run_config
 
 
 @pytest.mark.parametrize("preset", TRAINING_PRESETS)
@@ -29,6 +31,25 @@ def test_a_range_of_workers(make_config):
     assert (group.min_workers, group.num_workers) == (2, 4)
     assert plan.rows_per_step == 16, "of the largest group, whatever is there"
     assert [plan.num_micro_steps(workers) for workers in (4, 3, 2)] == [4, 6, 8]
+
+
+@pytest.mark.parametrize(("start_timeout_s", "num_attempts"), [(None, 5), ("7", 40)])
+def test_workers_are_not_waited_for_longer_than_stages_are(start_timeout_s, num_attempts, make_config, monkeypatch):
+    """Ray Train's own default is to try again for ever."""
+    monkeypatch.delenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", raising=False)
+    if start_timeout_s:
+        monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", start_timeout_s)
+    group = worker_group(make_config("cluster.placement_timeout_s=275", "training.max_failures=1"))
+    failures = run_config("training", group, Storage("/run")).failure_config
+    assert (failures.controller_failure_limit, failures.max_failures) == (num_attempts, 1)
+
+
+def test_what_is_said_when_there_is_no_place(make_config):
+    changes = ("num_workers=4", "gpus_per_worker=1")
+    group = worker_group(make_config("cluster.placement_timeout_s=60", *(f"training.{one}" for one in changes)))
+    sentence = no_place("training", group, {"CPU": 7.0, "GPU": 3.0, "memory": 1e9})
+    assert "no place for 4 training workers of 1 CPU + 1 GPU each, after attempts of more than 60 s" in sentence
+    assert "free on the whole cluster are 7 CPU, 3 GPU. Give the same command" in sentence
 
 
 @pytest.mark.parametrize(

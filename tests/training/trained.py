@@ -61,6 +61,7 @@ def group(num_workers: int = 2, **changes: Any) -> WorkerGroup:
         "cpus_per_worker": 1.0,
         "gpus_per_worker": 0.0,
         "max_failures": 3,
+        "placement_timeout_s": 600.0,
         "checkpoint_interval_s": 1000.0,
         "num_checkpoints": 2,
         "loggers": ("tensorboard",),

@@ -1,0 +1,69 @@
+"""Which failures of a server are worth another try, and after how long."""
+
+import time
+from email.utils import formatdate
+
+import openai
+import pytest
+
+from siked_ray.generation.openai_retries import MAX_TRIES, Retries, asked_pause_s
+
+httpx = pytest.importorskip("httpx2")
+REQUEST = httpx.Request("POST", "http://server/v1")
+
+
+def failure(status: int, **headers: str) -> openai.APIStatusError:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return openai.APIStatusError("no", response=httpx.Response(status, headers=named, request=REQUEST), body=None)
+
+
+def pauses(error: Exception) -> list[float]:
+    """Until the request is given up."""
+    retries = Retries()
+    return list(iter(lambda: retries.pause_s(error), None))
+
+
+def test_pauses_grow_and_add_up_to_about_a_minute():
+    found = pauses(failure(429))
+    assert len(found) == MAX_TRIES - 1
+    for pause, least in zip(found, [0.5, 1, 2, 4, *[8] * 8], strict=True):
+        assert least <= pause <= 1.25 * least
+    assert len(set(found[4:])) > 1, "with jitter"
+
+
+@pytest.mark.parametrize(
+    ("error", "num_pauses"),
+    [
+        (failure(500), 12),
+        (failure(408), 12),
+        (openai.APIConnectionError(request=REQUEST), 12),
+        (TimeoutError(), 2),
+        (failure(400), 0),
+        (failure(401), 0),
+        (failure(429, x_should_retry="false"), 0),
+        (failure(400, x_should_retry="true"), 12),
+        (failure(429, retry_after="600"), 6),
+        (failure(429, retry_after="3601"), 0),
+        (failure(429, retry_after="inf"), 0),
+        (ValueError("no JSON"), 0),
+    ],
+)
+def test_how_often_a_failure_is_tried_again(error: Exception, num_pauses: int):
+    assert len(pauses(error)) == num_pauses
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"retry-after": "130"}, 130),
+        ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
+        ({"retry-after": "0"}, None),
+        ({"retry-after": "nan"}, None),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": formatdate(time.time() + 7200, usegmt=True)}, pytest.approx(7200, abs=60)),
+        ({"retry-after": formatdate(time.time() - 60, usegmt=True)}, None),
+    ],
+)
+def test_what_a_server_asks_for(headers: dict[str, str], seconds: float | None):
+    assert asked_pause_s(headers) == seconds
