@@ -265,7 +265,7 @@ class EnginePool:
 
         if isinstance(error, ray.exceptions.ActorUnavailableError):
             return
-        engine.num_failures += 1
+        engine.num_failures += engine.before is None  # one that the pool had killed dies for a while, and answers so
         if _CREATION_FAILED in str(error) or engine.num_failures > _MAX_FAILED_STARTS:
             raise StageError(
                 f"An engine did not start: {_telling_line(str(error))} (its log is in {self._log_dir})"

@@ -45,6 +45,11 @@ def node_that_may_go(nodes: Nodes) -> Any:
     return next(node for node in nodes.workers if node.node_id != ray.get_runtime_context().get_node_id())
 
 
+def nodes_of_engines(pool: EnginePool) -> set[str]:
+    """Nodes with an engine that is up."""
+    return {facts.node_id for engine in pool._engines if (facts := engine.facts) is not None}
+
+
 def drain(nodes: Nodes, node: Any, seconds: int) -> None:
     """What a spot instance's notice becomes: the node is drained, and gone at the deadline."""
     command = [str(Path(sys.executable).with_name("ray")), "drain-node", "--address", nodes.cluster.address]
@@ -62,14 +67,13 @@ def test_engines_leave_a_draining_node_without_losing_a_row(nodes: Nodes, tmp_pa
     dispatch = Dispatch(pool, make_task(), sink, request_batches(storage, blocks, 8), num_rows)
     sampling = threading.Thread(target=dispatch.run)
     sampling.start()
-    opened = tmp_path / "opened"
-    while not opened.exists() or len(opened.read_text().splitlines()) < 2:
+    while len(nodes_of_engines(pool)) < 2:
         time.sleep(0.1)
     leaving = node_that_may_go(nodes)
     drain(nodes, leaving, 120)
     nodes.add()
-    while len(opened.read_text().splitlines()) < 3:
-        assert sampling.is_alive(), "the third engine is opened while there is work"
+    while len(now := nodes_of_engines(pool)) < 2 or leaving.node_id in now:
+        assert sampling.is_alive(), "the engine is up elsewhere while there is work"
         time.sleep(0.1)
     nodes.kill(leaving)
     (tmp_path / "hurry").touch()
