@@ -174,9 +174,9 @@ class RayStages:
             self._sampling.evaluation(student, iteration, stage, sets, f"iteration {iteration} · {title}")
             ids = {name: self._ids(name) for name in sets}
             metrics = evaluation_metrics(self._storage, iteration, ids, self._config.strategies)
-            quarantined = quarantined_rows(self._storage, stage)
+            quarantined = [row["problem_id"] for row in quarantined_rows(self._storage, stage)]
             for name, problems in ids.items():
-                metrics[name]["quarantined"] = sum(row["problem_id"] in set(problems) for row in quarantined)
+                metrics[name]["quarantined"] = sum(map(set(problems).__contains__, quarantined))
             before = self._storage.read_json(output) if self._storage.exists(output) else {}
             self._storage.write_json(output, before | metrics)
             return metrics

@@ -207,10 +207,11 @@ def _read_bracketed(text: str) -> Listing | None:
     match = _INTERVAL.fullmatch(text) if text[:1] in _BRACKETS and "," in text else None
     if match is None or match[1] + match[3] not in _BRACKET_PAIRS:
         return None
-    items = tuple(_read_one(piece.strip()) for piece in match[2].split(",")[: _MAX_ITEMS + 1])
-    if not 1 < len(items) <= _MAX_ITEMS or None in items:
+    pieces = match[2].split(",")[: _MAX_ITEMS + 1]
+    items = tuple(item for piece in pieces if (item := _read_one(piece.strip())) is not None)
+    if not 1 < len(items) == len(pieces) <= _MAX_ITEMS:
         return None
-    return Listing(items=items, brackets=match[1] + match[3])  # type: ignore[arg-type]
+    return Listing(items=items, brackets=match[1] + match[3])
 
 
 def _read_one(text: str) -> Quantity | Colon | None:
