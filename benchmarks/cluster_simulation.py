@@ -169,7 +169,7 @@ def simulate(options: argparse.Namespace, nodes: Any, folder: str) -> dict[str, 
     spec = EngineSpec(
         open_engine=functools.partial(FakeEngine, speed=options.speed, slots=options.slots),
         environment={},
-        rows_in_flight=2 * options.slots,
+        samples_in_flight=2 * options.slots,
     )
     size = PoolSize(
         min_engines=num_engines,
@@ -182,8 +182,9 @@ def simulate(options: argparse.Namespace, nodes: Any, folder: str) -> dict[str, 
     pool = EnginePool("model", spec, size, name="fake", log_dir=f"{folder}/logs")
     _wait_for_all(pool, num_engines)
     blocks, _ = missing_requests(storage, ["problems.parquet"], ["cot"], set())
-    batches = request_batches(storage, blocks, rows_per_call(num_rows, num_engines))
-    dispatch = Dispatch(pool, _task(config), sink, batches, num_rows)
+    task = _task(config)
+    size_of_call = rows_per_call(num_rows, num_engines, pool.rows_in_flight(task.plan))
+    dispatch = Dispatch(pool, task, sink, request_batches(storage, blocks, size_of_call), num_rows)
     started = time.monotonic()
     with watched(pool, Path(folder) / "rollouts" / "pending") as watch:
         thread = threading.Thread(target=dispatch.run, name="dispatch")

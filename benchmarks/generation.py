@@ -151,9 +151,8 @@ class Benchmark:
         blocks, num_rows = missing_requests(self.storage, [_TABLE], self.config.strategies, set())
         task = self._task(replace(sampling_plan(self.config), keep=keep))
         started = time.perf_counter()
-        Dispatch(
-            self.pool, task, sink, request_batches(self.storage, blocks, rows_per_call(num_rows, 1)), num_rows
-        ).run()
+        size = rows_per_call(num_rows, 1, self.pool.rows_in_flight(task.plan))
+        Dispatch(self.pool, task, sink, request_batches(self.storage, blocks, size), num_rows).run()
         seconds = time.perf_counter() - started
         self.files = compact(sink)
         return self.storage.read_parquet(self.files).to_pylist(), seconds

@@ -87,7 +87,7 @@ def measure(num_rows: int, num_engines: int, folder: Path) -> dict[str, Any]:
     planned = time.perf_counter() - started
     pool = EnginePool(
         "fake",
-        EngineSpec(open_engine=InstantEngine, environment={}, rows_in_flight=256),
+        EngineSpec(open_engine=InstantEngine, environment={}, samples_in_flight=256),
         PoolSize(
             min_engines=num_engines,
             max_engines=num_engines,
@@ -101,7 +101,8 @@ def measure(num_rows: int, num_engines: int, folder: Path) -> dict[str, Any]:
     )
     pool.wait_ready()
     sampling = time.perf_counter()
-    Dispatch(pool, task(), sink, request_batches(storage, blocks, rows_per_call(total, num_engines)), total).run()
+    size_of_call = rows_per_call(total, num_engines, pool.rows_in_flight(task().plan))
+    Dispatch(pool, task(), sink, request_batches(storage, blocks, size_of_call), total).run()
     sampled = time.perf_counter() - sampling
     driver_cpu = time.process_time() - cpu_before
     num_parts = len(storage.files("rollouts/pending"))
@@ -121,6 +122,7 @@ def measure(num_rows: int, num_engines: int, folder: Path) -> dict[str, Any]:
         "driver": {
             "peak memory MiB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             "memory MiB by quarter of the time": memory.quarters(),
+            "of it not shared with Ray's object store": memory.quarters(private=True),
             "processor ms per row": round(1000 * driver_cpu / total, 4),
             "rows per second of one core": round(rows_per_driver_s),
             f"rows per second that {_NUM_ENGINES_TO_FEED} engines want": round(
@@ -160,7 +162,7 @@ class MemoryWatch:
     """This process's memory, every second."""
 
     def __init__(self) -> None:
-        self._values: list[int] = []
+        self._values: list[tuple[int, int]] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -169,15 +171,17 @@ class MemoryWatch:
         self._stopped.set()
         self._thread.join()
 
-    def quarters(self) -> list[int]:
+    def quarters(self, *, private: bool = False) -> list[int]:
         """The greatest value in each quarter of the time, in MiB."""
         size = max(1, -(-len(self._values) // 4))
-        return [max(self._values[i : i + size]) // 2**20 for i in range(0, len(self._values), size)]
+        values = [whole - shared * private for whole, shared in self._values]
+        return [max(values[i : i + size]) // 2**20 for i in range(0, len(values), size)]
 
     def _watch(self) -> None:
         process = psutil.Process()
         while not self._stopped.wait(1.0):
-            self._values.append(process.memory_info().rss)
+            memory = process.memory_info()
+            self._values.append((memory.rss, memory.shared))
 
 
 if __name__ == "__main__":

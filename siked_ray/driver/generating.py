@@ -75,7 +75,8 @@ class Generating:
         report = SamplingReport()
         if num_missing:
             pool = self._open(key, task)
-            batches = request_batches(sink.storage, blocks, rows_per_call(num_missing, self._sizes[key].max_engines))
+            size = rows_per_call(num_missing, self._sizes[key].max_engines, pool.rows_in_flight(task.plan))
+            batches = request_batches(sink.storage, blocks, size)
             dispatch = Dispatch(pool, task, sink, batches, num_missing)
             self._board.begin.remote(title, "requests", num_rows)
             with self._watched(pool, title, num_rows - num_missing) as stats:

@@ -1,6 +1,5 @@
 """Plain values for the stages, out of the settings: where configuration objects stop."""
 
-import math
 from functools import partial
 
 from siked_ray.config import Config
@@ -19,8 +18,9 @@ from siked_ray.training.trainer import WorkerGroup
 
 _SPARE_CPUS = 1
 _ENGINE_START_TIMEOUT_S = 1800.0
-#: Rows in flight per sequence that an engine decodes at once: a reserve for the time until further rows arrive.
-_QUEUE = 1.5
+#: Samples in flight per sequence that an engine decodes at once: a reserve until further rows arrive, and for rows of
+#: which all samples but the last are finished.
+_QUEUE = 3
 
 
 def engine_spec(config: Config, key: str, max_model_len: int) -> EngineSpec:
@@ -30,14 +30,13 @@ def engine_spec(config: Config, key: str, max_model_len: int) -> EngineSpec:
         return EngineSpec(
             open_engine=partial(OpenAIEngine, options=endpoint),
             environment={},
-            rows_in_flight=endpoint.max_concurrency,
+            samples_in_flight=_QUEUE * endpoint.max_concurrency,
         )
     options = _vllm_options(config.engine_of(key), max_model_len, config.trust_remote_code)
-    samples_at_once = config.generation.num_samples if config.generation.keep == "all" else 1
     return EngineSpec(
         open_engine=partial(VllmEngine, options=options),
         environment=options.environment(),
-        rows_in_flight=math.ceil(_QUEUE * options.max_num_seqs / samples_at_once),
+        samples_in_flight=_QUEUE * options.max_num_seqs,
     )
 
 

@@ -1,13 +1,15 @@
 """Sample and verify rows {problem_id, question, answer, strategy} on one engine → rollouts, row by row.
 
 Plain Python: the engine and the verifier are passed in, so that the logic is testable without either. The engine's own
-thread only puts what is finished into a queue: every wake-up there is time in which nothing is decoded.
+thread only puts what is finished into a queue, and one thread takes everything out of it: threads that wake up while a
+model decodes take the interpreter's lock from it.
 """
 
 import queue
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from siked_ray.core.ids import request_id, sampling_seed
@@ -49,10 +51,13 @@ class SampledRow:
 
 @dataclass(slots=True)
 class _LiveRow:
+    """`finished` takes the row in the end, or what its call fails of."""
+
     row: Row
     prompt: EncodedPrompt
     sampler: RowSampler
-    rollouts: list[Rollout]
+    finished: "_Finished"
+    rollouts: list[Rollout] = field(default_factory=list)
     rejection: str | None = None
 
 
@@ -67,13 +72,14 @@ class _Draw:
 
 
 #: Samples come from the engine, rollouts from where they were judged.
-_Arrivals = queue.SimpleQueue[tuple[_Draw, "Future[Sample] | Future[Rollout]"]]
+_Arrival = tuple[_Draw, "Future[Sample] | Future[Rollout]"]
+_Finished = queue.SimpleQueue[SampledRow | Quarantined | Exception]
 
 
 class BatchSampler:
     """Runs batches of rows of one task; several batches may run at once and share the engine.
 
-    What waits for another process is judged in `executor`, and delays its own row only.
+    What waits for another process is judged in `executor`, and delays its own row only. `close` ends its thread.
     """
 
     def __init__(self, task: GenerationTask, engine: Engine, judge: Judge, executor: Executor) -> None:
@@ -82,29 +88,40 @@ class BatchSampler:
         self._judge = judge
         self._executor = executor
         self._strategies = {strategy.name: strategy for strategy in task.strategies}
+        self._arrivals: queue.SimpleQueue[_Arrival | None] = queue.SimpleQueue()
+        threading.Thread(target=self._take_in, name="samples", daemon=True).start()
+
+    def close(self) -> None:
+        """Take in nothing more; no batch may be running."""
+        self._arrivals.put(None)
 
     def run(self, rows: Sequence[Row]) -> Iterator[SampledRow | Quarantined]:
         """Yield each row as soon as it is finished; rows that cannot be sampled come quarantined."""
-        arrivals: _Arrivals = queue.SimpleQueue()
-        num_outstanding = 0
+        finished: _Finished = queue.SimpleQueue()
         for row in rows:
-            live = self._prepare(row)
+            live = self._prepare(row, finished)
             if isinstance(live, Quarantined):
-                yield live
+                finished.put(live)
             else:
-                num_outstanding += self._draw(live, arrivals)
-        while num_outstanding:
-            draw, future = arrivals.get()
-            outcome = self._outcome(draw, future, arrivals)
-            if outcome is None:
-                continue
-            num_outstanding += self._arrived(draw, outcome, arrivals) - 1
-            if not draw.live.sampler.outstanding:
-                yield _finished(draw.live)
+                self._draw(live)
+        for _ in rows:
+            outcome = finished.get()
+            if isinstance(outcome, Exception):
+                raise outcome
+            yield outcome
 
-    def _outcome(
-        self, draw: _Draw, future: "Future[Sample] | Future[Rollout]", arrivals: _Arrivals
-    ) -> Rollout | RequestRejected | None:
+    def _take_in(self) -> None:
+        """Whatever arrives, of all batches; what goes wrong is raised in the batch that it belongs to."""
+        while (arrival := self._arrivals.get()) is not None:
+            draw, future = arrival
+            try:
+                outcome = self._outcome(draw, future)
+                if outcome is not None:
+                    self._arrived(draw, outcome)
+            except Exception as error:
+                draw.live.finished.put(error)
+
+    def _outcome(self, draw: _Draw, future: "Future[Sample] | Future[Rollout]") -> Rollout | RequestRejected | None:
         """What became of a sample; None when it is being judged and will arrive once more."""
         try:
             arrived = future.result()
@@ -118,21 +135,23 @@ class BatchSampler:
         if judgement is not None:
             return self._rollout(draw, arrived, strategy, completion, judgement)
         judging = self._executor.submit(self._judged, draw, arrived, strategy, completion)
-        judging.add_done_callback(lambda judged: arrivals.put((draw, judged)))
+        judging.add_done_callback(lambda judged: self._arrivals.put((draw, judged)))
         return None
 
-    def _arrived(self, draw: _Draw, outcome: Rollout | RequestRejected, arrivals: _Arrivals) -> int:
-        """Take a sample in; the number of samples that were drawn because of it."""
+    def _arrived(self, draw: _Draw, outcome: Rollout | RequestRejected) -> None:
+        """Count a sample in, and draw more or finish the row."""
         live = draw.live
         if isinstance(outcome, RequestRejected):
             live.rejection = str(outcome)
             live.sampler.give_up(draw.index)
-            return 0
-        live.rollouts.append(outcome)
-        live.sampler.add(draw.index, outcome.verdict)
-        return self._draw(live, arrivals)
+        else:
+            live.rollouts.append(outcome)
+            live.sampler.add(draw.index, outcome.verdict)
+            self._draw(live)
+        if not live.sampler.outstanding:
+            live.finished.put(_finished(live))
 
-    def _prepare(self, row: Row) -> _LiveRow | Quarantined:
+    def _prepare(self, row: Row, finished: _Finished) -> _LiveRow | Quarantined:
         try:
             prompt = self._encode(row)
         except RequestRejected as error:
@@ -147,7 +166,7 @@ class BatchSampler:
                     f"and {plan.max_new_tokens} new tokens are asked for",
                 )
         sampler = RowSampler(num_samples=plan.num_samples, ramp=plan.ramp, keep=plan.keep)
-        return _LiveRow(row=row, prompt=prompt, sampler=sampler, rollouts=[])
+        return _LiveRow(row=row, prompt=prompt, sampler=sampler, finished=finished)
 
     def _encode(self, row: Row) -> EncodedPrompt:
         """The row's prompt; a forced tag is tokenised as a piece of its own, as in training."""
@@ -159,13 +178,11 @@ class BatchSampler:
         forced = "" if row["strategy"] == FREE else self._strategies[row["strategy"]].tag
         return self._engine.encode(student_prompt(templates, row["question"]), forced)
 
-    def _draw(self, live: _LiveRow, arrivals: _Arrivals) -> int:
-        indices = live.sampler.next_indices()
-        for index in indices:
-            self._submit(live, index, arrivals)
-        return len(indices)
+    def _draw(self, live: _LiveRow) -> None:
+        for index in live.sampler.next_indices():
+            self._submit(live, index)
 
-    def _submit(self, live: _LiveRow, index: int, arrivals: _Arrivals) -> None:
+    def _submit(self, live: _LiveRow, index: int) -> None:
         row, plan = live.row, self._task.plan
         identity = request_id(row["problem_id"], row["strategy"], index, self._task.iteration)
         draw = _Draw(live, index, identity, sampling_seed(self._task.run_seed, identity))
@@ -176,7 +193,9 @@ class BatchSampler:
             max_new_tokens=plan.max_new_tokens,
             stop=tuple(self._task.templates.stop) if self._task.role is Role.TEACHER else (),
         )
-        self._engine.submit(live.prompt, parameters).add_done_callback(lambda future: arrivals.put((draw, future)))
+        self._engine.submit(live.prompt, parameters).add_done_callback(
+            lambda future: self._arrivals.put((draw, future))
+        )
 
     def _judged(self, draw: _Draw, sample: Sample, strategy: Strategy | None, completion: str) -> Rollout:
         assert strategy is not None, "what has no strategy is judged at once"

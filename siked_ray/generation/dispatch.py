@@ -3,6 +3,7 @@
 The loop runs in the driver and moves requests only: what engines sample they write themselves.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +14,13 @@ from siked_ray.generation.batch import Quarantined
 from siked_ray.generation.durable import finished_rows, write_quarantine
 from siked_ray.generation.engine import EngineFailure
 from siked_ray.generation.generator import EngineFacts
-from siked_ray.generation.pool import ROWS_PER_CALL, EnginePool, PooledEngine
+from siked_ray.generation.pool import CALLS_PER_ENGINE, ROWS_PER_CALL, EnginePool, PooledEngine
 from siked_ray.generation.task import GenerationTask, Row, RowSink
 
 #: Losses of engines, per engine and without a finished row between them, after which a stage gives up.
 _LOSSES_PER_ENGINE = 5
 #: Losses after which a row that is alone in its call is suspected: it gets an engine to itself, once.
 _LOSSES_OF_A_SUSPECT = 2
-_CALLS_PER_ENGINE = 4
 _WAIT_S = 1.0
 
 
@@ -46,9 +46,10 @@ class _Flight:
     call: Call
 
 
-def rows_per_call(num_rows: int, num_engines: int) -> int:
-    """Few rows are spread over the engines; of many, each call takes `ROWS_PER_CALL`."""
-    return max(1, min(ROWS_PER_CALL, -(-num_rows // (num_engines * _CALLS_PER_ENGINE))))
+def rows_per_call(num_rows: int, num_engines: int, rows_in_flight: int) -> int:
+    """Few rows are spread over the engines, and of many no call is all that an engine has."""
+    rows_per_engine = min(num_rows / num_engines, rows_in_flight)
+    return max(1, min(ROWS_PER_CALL, math.ceil(rows_per_engine / CALLS_PER_ENGINE)))
 
 
 def after_a_loss(call: Call, missing: Sequence[Row]) -> list[Call]:
@@ -67,6 +68,7 @@ class Dispatch:
         import ray
 
         self._pool = pool
+        self._rows_in_flight = pool.rows_in_flight(task.plan)
         self._task = ray.put(task)
         self._sink = sink
         self._batches = batches
@@ -81,7 +83,7 @@ class Dispatch:
     def run(self) -> None:
         """Raises StageError when engines are lost again and again without a finished row."""
         while self._num_waiting or self._in_flight:
-            self._pool.tend(self._num_waiting)
+            self._pool.tend(self._num_waiting, self._rows_in_flight)
             self._hand_out()
             self._collect()
 
@@ -89,7 +91,7 @@ class Dispatch:
         """Suspects wait for an engine that is idle, so they come last unless there is one."""
         while self._suspects and (engine := self._pool.idle_engine()):
             self._submit(engine, self._suspects.popleft())
-        while self._num_waiting > len(self._suspects) and (engine := self._pool.free_engine()):
+        while self._num_waiting > len(self._suspects) and (engine := self._pool.free_engine(self._rows_in_flight)):
             self._submit(engine, self._again.popleft() if self._again else Call(next(self._batches)))
 
     def _submit(self, engine: PooledEngine, call: Call) -> None:

@@ -49,6 +49,7 @@ class _Session:
     verifier: Any
 
     def close(self) -> None:
+        self.sampler.close()
         self.writer.close()
         self.verifier.close()
 

@@ -17,10 +17,12 @@ from siked_ray.errors import PlacementError, StageError
 from siked_ray.generation.draining import DrainingNodes
 from siked_ray.generation.engine import OpenEngine
 from siked_ray.generation.generator import EngineFacts, Generator
-from siked_ray.generation.task import EngineStats, Row
+from siked_ray.generation.task import EngineStats, Row, SamplingPlan
 
 #: Rows that travel to an engine together, at most.
 ROWS_PER_CALL = 64
+#: Calls that an engine's rows in flight are divided into: the end of one leaves its batch full.
+CALLS_PER_ENGINE = 8
 _CONTROL_CALLS = 2
 _SPARE_CALLS = 2
 _RELEASE_TIMEOUT_S = 60.0
@@ -39,12 +41,12 @@ _CREATION_FAILED = "error raised in its creation task"
 class EngineSpec:
     """How the pool's engines are opened; `environment` is set before anything is imported in their processes.
 
-    `rows_in_flight` rows keep one engine's running batch full.
+    `samples_in_flight` samples, those that wait included, keep one engine's running batch full.
     """
 
     open_engine: OpenEngine
     environment: Mapping[str, str]
-    rows_in_flight: int
+    samples_in_flight: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,33 +114,36 @@ class EnginePool:
         import ray
 
         while True:
-            self.tend(0)
+            self.tend()
             for engine in self._engines:
                 if engine.facts is not None:
                     return engine.facts.engine
             ray.wait(self.opening, timeout=1.0)
 
-    def tend(self, num_waiting_rows: int) -> None:
+    def rows_in_flight(self, plan: SamplingPlan) -> int:
+        """Rows that keep one engine's running batch full."""
+        return math.ceil(self._spec.samples_in_flight / plan.samples_at_once)
+
+    def tend(self, num_waiting_rows: int = 0, rows_in_flight: int = 1) -> None:
         """Take in engines that came up, start more for what waits, give back what has been idle for long."""
         for engine in self._engines:
             if engine.opening is not None:
                 self._take_in(engine)
         self._leave_draining_nodes()
         self._check_start_timeout()
-        self._grow(engines_wanted(num_waiting_rows, self._spec.rows_in_flight, self._size) - len(self._engines))
+        self._grow(engines_wanted(num_waiting_rows, rows_in_flight, self._size) - len(self._engines))
         if num_waiting_rows == 0:
             self._end_idle()
 
-    def free_engine(self) -> PooledEngine | None:
-        """The engine that is up and has most room for further rows; None when all are full."""
-        limit = self._spec.rows_in_flight
+    def free_engine(self, rows_in_flight: int) -> PooledEngine | None:
+        """The engine that is up and has most room for further rows; None when all have `rows_in_flight`."""
         free = [
             engine
             for engine in self._engines
             if engine.facts is not None
             and not engine.is_reserved
             and not engine.is_leaving
-            and engine.rows_in_flight < limit
+            and engine.rows_in_flight < rows_in_flight
             and engine.num_calls < self._max_calls
         ]
         return min(free, key=lambda engine: engine.rows_in_flight, default=None)
@@ -202,7 +207,7 @@ class EnginePool:
 
     @property
     def _max_calls(self) -> int:
-        return math.ceil(self._spec.rows_in_flight / ROWS_PER_CALL) + _SPARE_CALLS
+        return max(CALLS_PER_ENGINE, math.ceil(self._spec.samples_in_flight / ROWS_PER_CALL)) + _SPARE_CALLS
 
     def _grow(self, num_engines: int) -> None:
         import ray

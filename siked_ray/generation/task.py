@@ -31,6 +31,11 @@ class SamplingPlan:
     top_p: float
     max_new_tokens: int
 
+    @property
+    def samples_at_once(self) -> int:
+        """Samples of a row that are drawn together, at first."""
+        return self.num_samples if self.keep is None else min(self.ramp[0], self.num_samples)
+
 
 def greedy_plan(max_new_tokens: int) -> SamplingPlan:
     """One completion at temperature 0, as in evaluation."""

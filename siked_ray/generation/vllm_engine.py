@@ -65,6 +65,8 @@ class VllmEngine:
         self.name = f"vllm {__version__}"
         self.max_model_len: int | None = options.max_model_len
         self.tokenizer = self._engine.get_tokenizer()
+        # vLLM's tokenizer asks a thread of a pool each time.
+        self._eos_token_id = self.tokenizer.eos_token_id
         self.busy_s = 0.0
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._pending: dict[str, Future[Sample]] = {}
@@ -93,7 +95,7 @@ class VllmEngine:
             seed=parameters.seed if parameters.temperature > 0 else None,
             max_tokens=parameters.max_new_tokens,
             stop=list(parameters.stop) or None,
-            stop_token_ids=[self.tokenizer.eos_token_id],
+            stop_token_ids=[self._eos_token_id],
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         future: Future[Sample] = Future()

@@ -61,7 +61,7 @@ def test_engines_leave_a_draining_node_without_losing_a_row(nodes: Nodes, tmp_pa
     storage, sink = Storage(str(tmp_path / "run")), make_sink(Storage(str(tmp_path / "run")))
     name = write_problems(storage, "train", [f"how many, {i}?" for i in range(2000)])
     blocks, num_rows = missing_requests(storage, [name], ("cot", "pot"), set())
-    spec = replace(make_spec(partial(FunctionEngine, folder=str(tmp_path), seconds=0.2)), rows_in_flight=16)
+    spec = replace(make_spec(partial(FunctionEngine, folder=str(tmp_path), seconds=0.2)), samples_in_flight=16)
     size = replace(make_size(2, 2), cpus_per_engine=1.0)
     pool = EnginePool("student", spec, size, name="student", log_dir=str(tmp_path))
     dispatch = Dispatch(pool, make_task(), sink, request_batches(storage, blocks, 8), num_rows)

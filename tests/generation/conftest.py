@@ -126,5 +126,5 @@ def make_size(least: int = 1, most: int = 1) -> PoolSize:
     )
 
 
-def make_spec(open_engine, rows_in_flight: int = 32) -> EngineSpec:
-    return EngineSpec(open_engine=open_engine, environment={}, rows_in_flight=rows_in_flight)
+def make_spec(open_engine, samples_in_flight: int = 32) -> EngineSpec:
+    return EngineSpec(open_engine=open_engine, environment={}, samples_in_flight=samples_in_flight)

@@ -123,9 +123,11 @@ def sampling(
 ) -> Iterator[tuple[BatchSampler, ShufflingEngine]]:
     fake = ShufflingEngine(complete, random.Random(order), max_model_len)
     with ThreadPoolExecutor(2) as executor:
+        sampler = BatchSampler(the_task, fake, FunctionJudge(judge), executor)
         try:
-            yield BatchSampler(the_task, fake, FunctionJudge(judge), executor), fake
+            yield sampler, fake
         finally:
+            sampler.close()
             fake.close()
 
 

@@ -31,7 +31,8 @@ def sample(storage: Storage, questions: list[str], task, *, folder: Path, size=N
     pool = EnginePool(task.weights, spec, size or make_size(), name="student", log_dir=str(folder))
     try:
         pool.wait_ready()
-        dispatch = Dispatch(pool, task, sink, request_batches(storage, blocks, rows_per_call(num_rows, 1)), num_rows)
+        batches = request_batches(storage, blocks, rows_per_call(num_rows, 1, pool.rows_in_flight(task.plan)))
+        dispatch = Dispatch(pool, task, sink, batches, num_rows)
         dispatch.run()
     finally:
         pool.close()
@@ -220,9 +221,24 @@ def test_engines_that_share_a_gpu_are_opened_one_after_the_other(monkeypatch, tm
 
 
 def test_few_rows_are_spread_and_many_travel_together():
-    assert rows_per_call(1, 2) == 1
-    assert rows_per_call(40, 2) == 5
-    assert rows_per_call(10**6, 2) == ROWS_PER_CALL
+    assert rows_per_call(1, 2, 512) == 1
+    assert rows_per_call(40, 2, 512) == 3
+    assert rows_per_call(10**6, 2, 512) == ROWS_PER_CALL
+    assert rows_per_call(10**6, 2, 10**6) == ROWS_PER_CALL
+
+
+@pytest.mark.parametrize("rows_in_flight", [1, 7, 52, 512])
+def test_the_end_of_a_call_leaves_most_of_an_engines_rows_under_way(rows_in_flight: int):
+    assert rows_per_call(10**6, 2, rows_in_flight) <= max(1, rows_in_flight / 8 + 1)
+
+
+@pytest.mark.parametrize(
+    ("num_samples", "ramp", "keep", "rows"), [(10, (1, 2), 1, 320), (10, (1, 2), None, 32), (3, (4,), 1, 107)]
+)
+def test_rows_that_draw_many_samples_at_once_fill_an_engine_sooner(monkeypatch, num_samples, ramp, keep, rows):
+    monkeypatch.setattr(EnginePool, "_grow", lambda *_: None)
+    pool = EnginePool("student", make_spec(lambda _: None, 320), make_size(), name="student", log_dir="")
+    assert pool.rows_in_flight(replace(make_task().plan, num_samples=num_samples, ramp=ramp, keep=keep)) == rows
 
 
 def test_a_call_whose_engine_was_lost_comes_back_in_halves():
