@@ -11,11 +11,12 @@ from siked_ray.data.problems import Exclusion
 from siked_ray.driver.branching import find_branch
 from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.existing import read_rationales
-from siked_ray.driver.models import ModelFacts, inspect_model, longest_prompt_tokens
+from siked_ray.driver.models import WORLD, ModelFacts, inspect_model, longest_prompt_tokens
 from siked_ray.driver.placement import endpoint_options
 from siked_ray.driver.problem_sets import check_columns, load_problem_set, load_test_sets, overlaps, split_training
 from siked_ray.errors import ConfigError, DataError, ModelError, UnreachableError
 from siked_ray.generation.openai_engine import EndpointOptions, check_endpoint
+from siked_ray.training.attention import check_can_be_packed
 from siked_ray.training.loggers import check_loggers
 
 #: Context of engines for a model that does not say its own.
@@ -100,7 +101,16 @@ def _models(config: Config, offline_is_fine: bool) -> dict[str, ModelFacts]:
         elif part.source.source == "openai":
             assert name is not None, "settings with source openai have a teacher.model"
             models[part.key] = _served_model(name, endpoint_options(part.source), offline_is_fine)
+    _check_student_can_be_packed(models[STUDENT], config)
     return models
+
+
+def _check_student_can_be_packed(student: ModelFacts, config: Config) -> None:
+    """Raises ModelError for a model that training would refuse; one with code of its own is judged there."""
+    if student.known and not student.name.startswith(WORLD):
+        from transformers import AutoConfig
+
+        check_can_be_packed(AutoConfig.from_pretrained(student.name, trust_remote_code=config.trust_remote_code))
 
 
 def _served_model(name: str, endpoint: EndpointOptions, offline_is_fine: bool) -> ModelFacts:

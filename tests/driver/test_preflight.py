@@ -165,6 +165,15 @@ def test_a_tokenizer_that_is_larger_than_its_model(make_config, make_model):
         check(make_config(f"student.model={make_model('mixed-up', num_extra_tokens=200)}"))
 
 
+def test_a_student_that_could_not_be_trained_on_packed_rows(make_config, make_model):
+    from transformers import BloomConfig
+
+    student = make_model("bloom")
+    BloomConfig(vocab_size=320, hidden_size=128, n_head=4, n_layer=2).save_pretrained(student)
+    with pytest.raises(ModelError, match=r"A student of type bloom .*cannot be trained.*Set student\.model"):
+        check(make_config(f"student.model={student}"))
+
+
 def test_a_context_that_is_too_short(make_config, make_model):
     short = make_model("short", context=64)
     with pytest.raises(ConfigError, match=r"context of 64 tokens.*64 new tokens.*generation\.max_new_tokens"):
