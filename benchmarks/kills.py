@@ -1,10 +1,12 @@
 """Kill -9 at random moments: the run has to finish all the same, with the mixtures of an undisturbed run.
 
+When a run finishes before all kills are done, the next one begins.
+
     python benchmarks/kills.py jobs/smoke.yaml [--kills 20] [--every 5 25] [--undisturbed RUN] [--work FOLDER]
 
-Victims, of those that live whoever was killed least: the command, the driver actor, a generator actor with its engine,
-a verifier's worker process, a training worker. A command that ended with an error is given again. Real engines, real
-training; nothing of the run is told what happens to it.
+Victims, whoever was killed least and lives within a minute: the command, the driver actor, a generator actor with its
+engine, a verifier's worker process, a training worker. A command that ended with an error is given again. Real engines,
+real training; nothing of the run is told what happens to it.
 """
 
 import argparse
@@ -23,7 +25,9 @@ from typing import Any
 import psutil
 
 _ACTORS = {"engine": "ray::Generator", "driver": "ray::Driver", "training worker": "ray::RayTrainWorker"}
+_KINDS = ("command", "verifier worker", *_ACTORS)
 _TIMEOUT_S = 3600.0
+_PATIENCE_S = 60.0
 
 
 def main() -> int:
@@ -40,21 +44,28 @@ def main() -> int:
     work.mkdir(parents=True, exist_ok=True)
     reference = options.undisturbed or work / "undisturbed"
     if options.undisturbed is None:
-        seconds, _ = run(options, reference, num_kills=0, log=work / "undisturbed.log")
+        seconds, _ = run(options, reference, Counter(), num_kills=0)
         print(f"undisturbed: {seconds:.0f} s", flush=True)
-    seconds, killed = run(options, work / "disturbed", num_kills=options.kills, log=work / "disturbed.log")
-    same = facts(reference) == facts(work / "disturbed")
-    print(f"disturbed: {seconds:.0f} s, killed {dict(killed)}")
-    print(json.dumps({"undisturbed": facts(reference), "disturbed": facts(work / "disturbed")}, indent=2))
-    print("same mixtures" if same else "DIFFERENT")
+    killed: Counter[str] = Counter()
+    same = True
+    while killed.total() < options.kills:
+        run_dir = work / f"disturbed_after_{killed.total()}_kills"
+        seconds, killed = run(options, run_dir, killed, num_kills=options.kills)
+        same = same and facts(run_dir) == facts(reference)
+        print(f"{run_dir.name}: {seconds:.0f} s, {json.dumps(facts(run_dir))}", flush=True)
+    print(f"undisturbed: {json.dumps(facts(reference))}")
+    print(f"killed {dict(killed)}: {'same mixtures' if same else 'DIFFERENT'}")
     return 0 if same else 1
 
 
-def run(options: argparse.Namespace, run_dir: Path, *, num_kills: int, log: Path) -> tuple[float, Counter[str]]:
-    """Give the command until it ends with 0, killing meanwhile; seconds and what was killed."""
-    chance = random.Random(options.seed)
-    killed: Counter[str] = Counter()
+def run(
+    options: argparse.Namespace, run_dir: Path, killed_before: Counter[str], *, num_kills: int
+) -> tuple[float, Counter[str]]:
+    """Give the command until it ends with 0, killing meanwhile; seconds, and what was killed with what was before."""
+    chance = random.Random(options.seed + killed_before.total())
+    killed = Counter(killed_before)
     command = [sys.executable, "-m", "siked_ray", "run", options.config, *options.overrides, f"run_dir={run_dir}"]
+    log = run_dir.with_suffix(".log")
     started = time.monotonic()
     while time.monotonic() - started < _TIMEOUT_S:
         with log.open("a") as output:
@@ -66,10 +77,8 @@ def run(options: argparse.Namespace, run_dir: Path, *, num_kills: int, log: Path
                     if name:
                         killed[name] += 1
                         print(f"{time.monotonic() - started:6.0f} s: killed {name} ({killed.total()})", flush=True)
-        if process.returncode == 0 and killed.total() >= num_kills:
-            return time.monotonic() - started, killed
         if process.returncode == 0:
-            raise SystemExit(f"finished after {killed.total()} kills; kill more often (--every)")
+            return time.monotonic() - started, killed
     raise SystemExit(f"not finished within {_TIMEOUT_S:.0f} s; see {log}")
 
 
@@ -79,13 +88,26 @@ def wait(process: "subprocess.Popen[bytes]", seconds: float) -> None:
 
 
 def kill_one(command: "subprocess.Popen[bytes]", chance: random.Random, killed: Counter[str]) -> str | None:
-    """Kill one process of the run's own tree, of the kind that was killed least; what it was."""
-    victims = living(psutil.Process(command.pid))
-    kind = min((kind for kind in sorted(victims) if victims[kind]), key=lambda one: killed[one])
-    with suppress(psutil.NoSuchProcess):
-        chance.choice(sorted(victims[kind], key=lambda process: process.pid)).kill()
+    """Kill one process of the run's own tree; what it was."""
+    kind, victims = find_victims(command, killed)
+    with suppress(psutil.NoSuchProcess, IndexError):
+        chance.choice(sorted(victims, key=lambda process: process.pid)).kill()
         return kind
     return None
+
+
+def find_victims(command: "subprocess.Popen[bytes]", killed: Counter[str]) -> tuple[str, list[psutil.Process]]:
+    """Processes of the kind that was killed least; of another one where none of it comes to live in time."""
+    by_kills = sorted(_KINDS, key=lambda kind: (killed[kind], kind))
+    deadline = time.monotonic() + _PATIENCE_S
+    while command.poll() is None:
+        victims = living(psutil.Process(command.pid))
+        kinds = by_kills if time.monotonic() > deadline else by_kills[:1]
+        for kind in kinds:
+            if victims.get(kind):
+                return kind, victims[kind]
+        time.sleep(0.2)
+    return "command", []
 
 
 def living(command: psutil.Process) -> dict[str, list[psutil.Process]]:
