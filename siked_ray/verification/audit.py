@@ -7,13 +7,14 @@ truncated, verdict, predicted} and problems {problem_id, dataset, answer} → an
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from siked_ray.core.strategy import AnswerKind, Strategy
 from siked_ray.core.verdict import Judgement, Verdict
+from siked_ray.data.storage import damaged
 from siked_ray.errors import ConfigError, DataError
 from siked_ray.verification.audit_report import AuditReport, Finding
 from siked_ray.verification.defaults import DEFAULT_ANSWER_FORMATS
@@ -105,12 +106,23 @@ def _batches(path: Path, columns: Sequence[str]) -> Iterator[list[Row]]:
     """Rows of a Parquet file, a batch in memory at a time."""
     import pyarrow.parquet as parquet
 
-    with parquet.ParquetFile(path) as file:
+    with _undamaged(path), parquet.ParquetFile(path) as file:
         missing = [column for column in columns if column not in file.schema_arrow.names]
         if missing:
             raise DataError(f"{path} has no column {', '.join(missing)}; is it of this version's run directory?")
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
             yield batch.to_pylist()
+
+
+@contextmanager
+def _undamaged(path: Path) -> Iterator[None]:
+    """What pyarrow says of a file that was cut short or overwritten becomes a `DataError`."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:  # the second for pages that cannot be unpacked
+        raise damaged(str(path), error) from None
 
 
 def _excluded(path: Path) -> dict[str, Counter[str]]:
@@ -130,7 +142,10 @@ def _progress(rollout_files: list[Path], run: Path, show: bool) -> Any:
 
     from siked_ray.verification.progress import row_progress
 
-    total = sum(parquet.read_metadata(path).num_rows for path in rollout_files)
+    total = 0
+    for path in rollout_files:
+        with _undamaged(path):
+            total += parquet.read_metadata(path).num_rows
     return row_progress(total, f"auditing {run.name}")
 
 

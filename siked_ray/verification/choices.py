@@ -15,11 +15,13 @@ _LABEL = (
 )
 _FIRST = re.compile(rf"[\s\"'(\[{{:]*{_LABEL}[\s\"'(\[{{:]*{_LETTER}")
 _ALONE = re.compile(r"[\s\"'(]*(?:option )?([a-j])(?:\)|[.:](?= |$)|$)", re.IGNORECASE)
-_BRACKETED = re.compile(r"\(([A-J])\)")
-_NAMED = re.compile(rf"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer is|[Aa]nswer:)[\s\"'(]*{_LETTER}")
+_BRACKETED = re.compile(r"(?<!\b[A-Za-z])\(([A-J])\)")
+_NAMED = re.compile(rf"\b(?:[Oo]ption|[Cc]hoice|[Aa]nswer is|[Aa]nswer:)[\s\"'($]*{_LETTER}")
 _STATED = re.compile(r"\b(?:answer|option|choice)\b[^.\n:]{0,30}?(?:\bis\b|:)|^[ \t]*A:", re.IGNORECASE | re.MULTILINE)
 _CONFIRMED = re.compile(r"\b[Oo]ption\s*\W?([A-J])\b\)?\W*is\s+(?:the\s+)?(?:correct|right|best|answer)")
 _LAST_LINE = re.compile(rf"[\s\"'(\[]*(?:[Oo]ption|[Cc]hoice|[Aa]nswer)?[\s\"'(\[:]*{_LETTER}(?:\)|[\s.\"'\]]*$)")
+_LONE = re.compile(rf"(?<![A-Za-z]\(){_LETTER}")
+_DENIAL = re.compile(r"\b(?:not|incorrect|wrong|neither|except)\b|n't\b")
 _MAX_CHARS = 300
 
 
@@ -29,8 +31,14 @@ def choice_in(text: str) -> str:
     match = _ALONE.match(text) or _FIRST.match(text)
     if match is None:
         found = _BRACKETED.findall(text)
-        return found[-1] if found else _letter(_NAMED.search(text))
+        return found[-1] if found else _letter(_NAMED.search(text)) or _only_letter(text)
     return _letter(match)
+
+
+def _only_letter(text: str) -> str:
+    """The one letter that a statement such as `closest to D, 35%` names."""
+    letters = {_letter(match) for match in _LONE.finditer(text)}
+    return letters.pop() if len(letters) == 1 and not _DENIAL.search(text) else ""
 
 
 def choice_without_marker(text: str) -> str:
@@ -45,7 +53,8 @@ def choice_without_marker(text: str) -> str:
         return str(confirmed[-1])
     last = normalise(text.rstrip().rpartition("\n")[2][-_MAX_CHARS:])
     found = _BRACKETED.findall(last)
-    return _letter(_LAST_LINE.match(last)) or (found[-1] if found else "")
+    named = "" if _DENIAL.search(last) else _letter(_NAMED.search(last))
+    return _letter(_LAST_LINE.match(last)) or (found[-1] if found else named)
 
 
 def last_choice(statements: Iterable[str]) -> str:

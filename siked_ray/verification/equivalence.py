@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from siked_ray.verification.mathematics import is_mathematics
-from siked_ray.verification.normalise import normalise, typeset_key
+from siked_ray.verification.normalise import normalise, typeset_key, without_right_edge
 from siked_ray.verification.quantity import Colon, Listing, Quantity, Value, has_form_of_number, read_value
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def choice_of(gold: str) -> str:
 
 def fold(text: str) -> str:
     """Text without case, doubled white space and edge punctuation: the exact layer's notion of the same text."""
-    return " ".join(text.casefold().split()).lstrip(_OPENING).rstrip(_CLOSING)
+    return without_right_edge(" ".join(text.casefold().split()).lstrip(_OPENING), _CLOSING)
 
 
 def same_value(left: Value, right: Value) -> bool:
@@ -137,10 +137,10 @@ def same_value(left: Value, right: Value) -> bool:
 
 
 def _same_listing(left: Listing, right: Listing) -> bool:
-    """In their order, but for sets; a tuple is no interval, and a list without brackets may be either."""
+    """In any order where both are sets or mere lists; a tuple is no interval, a list without brackets may be either."""
     if len(left.items) != len(right.items) or (left.brackets and right.brackets and left.brackets != right.brackets):
         return False
-    if left.brackets == right.brackets == "{}":
+    if left.brackets == right.brackets == "{}" or not (left.is_ordered or right.is_ordered):
         return _same_items(left.items, right.items)
     return all(map(same_value, left.items, right.items))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from siked_ray.core.verdict import Verdict
 from siked_ray.errors import VerificationError
-from siked_ray.verification.plain import Findings, Outcome, outcome_of, plain_text
+from siked_ray.verification.plain import Findings, Outcome, outcome_of, plain_text, prints_last
 
 #: Modules that monty lacks and the second tier grants.
 SECOND_TIER_MODULES = frozenset(
@@ -167,7 +167,13 @@ def _run_in(session: Any, code: str, refuse: Any) -> Findings:
     returned = None
     if variable is None and expression is None and not printed.output.strip() and _DEFINES_SOLUTION.search(code):
         returned = session.feed_run("solution()", os=refuse, print_callback=printed)
-    return Findings(variable=variable, expression=expression, returned=returned, printed=printed.output)
+    return Findings(
+        variable=variable,
+        expression=expression,
+        returned=returned,
+        printed=printed.output,
+        prints_last=prints_last(code),
+    )
 
 
 def _variable(session: Any, code: str) -> Any:
@@ -200,7 +206,7 @@ def _failed(error: Exception, asked: list[str], code: str) -> Outcome:
         raise NeedsSecondTier(undefined[1]) from None
     if getattr(error, "timed_out", False) or message.startswith("TimeoutError"):
         return Outcome(verdict=Verdict.TIMEOUT, reason=message[:200])
-    return Outcome(verdict=Verdict.ERROR, reason=message[:200] or type(error).__name__)
+    return Outcome(verdict=Verdict.ERROR, reason=message[:200] or type(error).__name__, raised=True)
 
 
 def _refused(asked: list[str], host_calls: list[str]) -> Outcome | None:

@@ -76,8 +76,11 @@ _MATH_SPAN = re.compile(
 _TEX_SPACING = re.compile(
     r"(?<!\\)\\[,;: !]|\\(?:quad|qquad|left|right|displaystyle)(?![a-zA-Z])|\s+|\$|(?<=\d),\\!(?=\s?\d)"
 )
+_FORMULA_EDGE = " \t\r\n.,;:!?\"'*$"
 _TEX_BRACED_DIGIT = re.compile(r"(?<=[\^_])\{(\w)\}")
 _TEX_SHORT_FRACTION = re.compile(r"\\frac(\d)(\d)")
+#: A factorial's `!` is no punctuation: `5!`, `(n-1)!`.
+_FACTORIAL_END = re.compile(r"(?:\d|\)|(?:^|\d)[A-Za-z])!$")
 _TRAILING_UNIT = re.compile(
     r"(?<=[\w})\]])(?:\s|\\[,;: ]|~)*(?:\\(?:text|mathrm|mbox)\s*\{(?!\s*[ap]\.?\s?m\b)[^{}]*\}(?:\s*\^\s*\{?\d\}?)?"
     r"|\^\s*\{?\s*\\circ\s*\}?)[\s.]*$"
@@ -109,7 +112,18 @@ def formula(text: str) -> str:
     text = _LATEX_THOUSANDS.sub(",", _CALCULATOR.sub("", text))
     spans = [next(filter(None, match.groups())) for match in _MATH_SPAN.finditer(text)]
     text = spans[0] if len(spans) == 1 else text
-    return text.strip(" \t\r\n.,;:!?\"'*$")
+    return without_right_edge(text.lstrip(_FORMULA_EDGE), _FORMULA_EDGE)
+
+
+def without_right_edge(text: str, edge: str) -> str:
+    """A text without the characters of `edge` at its end, but for the `!` of a factorial."""
+    without_mark = text.rstrip(edge.replace("!", ""))
+    return without_mark if ends_in_factorial(without_mark) else text.rstrip(edge)
+
+
+def ends_in_factorial(text: str) -> bool:
+    """Whether the `!` that a formula ends in is a factorial's: `5!`, `(n-1)!`."""
+    return text.endswith("!") and bool(_FACTORIAL_END.search(text))
 
 
 def typeset_key(text: str) -> str:

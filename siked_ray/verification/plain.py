@@ -22,8 +22,13 @@ BLOCK_END = "\x1e"
 _FORMULA = re.compile(
     r"[*^]|\b(?:sqrt|log|ln|exp|sin|cos|tan|asin|acos|atan)\(|\d[ij]\b|\b[a-z] ?[-+] ?\d|\d ?[-+] ?[a-z]\b"
 )
+_STATEMENT_START = re.compile(r"^(?:print\(|[A-Za-z_@])", re.MULTILINE)
 
 Convert = Callable[[object], "str | None"]
+
+
+class Formula(str):
+    """The text of a formula, for the symbolic layer."""
 
 
 class NotAnAnswer(Exception):
@@ -32,18 +37,25 @@ class NotAnAnswer(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What came of a program: its answers in order (none if it failed), or a verdict with its reason."""
+    """What came of a program: its answers in order (none if it failed), or a verdict with its reason.
+
+    `is_formula`: the answer has variables in it (or is complex, or a matrix), so it is no number, whatever its text
+    looks like. `raised`: it ended in an exception of its own; another reading of the completion may do better.
+    """
 
     answers: tuple[str, ...] = ()
     verdict: Verdict | None = None
     reason: str = ""
+    is_formula: bool = False
+    raised: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Findings:
     """Where a program's answer can be: in a variable, a last expression, what `solution()` returned, or in print.
 
-    `shown` is the value that the only print printed, where it is a formula and its text says less.
+    `shown` is the value that the only print printed, where it is a formula and its text says less; `prints_last`:
+    the program's last statement is a print.
     """
 
     variable: object = None
@@ -51,19 +63,45 @@ class Findings:
     returned: object = None
     printed: str = ""
     shown: object = None
+    prints_last: bool = False
+
+
+def prints_last(code: str) -> bool:
+    """Whether a program's last statement is a print, by its last line that begins one."""
+    starts = _STATEMENT_START.findall(code)
+    return bool(starts) and starts[-1] == "print("
 
 
 def outcome_of(findings: Findings, convert: Convert) -> Outcome:
-    """The answer of a finished program; the first of variable, last expression, `solution()` and print that has one."""
+    """The answer of a finished program: what its last line shows, else the variable, `solution()`, what it printed."""
+    if findings.variable is None:
+        return _first_outcome((findings.expression, findings.returned, findings.shown), findings.printed, convert)
+    variable = _first_outcome((findings.variable,), "", convert)
+    if variable.verdict is not None:
+        return variable
+    shown = findings.shown if findings.prints_last else None
+    printed = findings.printed if findings.prints_last else ""
+    last = _first_outcome((findings.expression, shown), printed, convert)
+    return last if _is_number(last) else variable
+
+
+def _first_outcome(values: tuple[object, ...], printed: str, convert: Convert) -> Outcome:
+    """What the first value gives that is there, else what was printed."""
     try:
-        for value in (findings.variable, findings.expression, findings.returned, findings.shown):
+        for value in values:
             if value is not None:
                 return Outcome(answers=plain_answers(value, convert))
     except NotAnAnswer as error:
         return Outcome(verdict=Verdict.UNPARSED, reason=str(error))
     except Exception as error:  # a value that cannot even be converted is no answer either
         return Outcome(verdict=Verdict.UNPARSED, reason=f"the result cannot be read ({type(error).__name__})")
-    return _printed_outcome(findings.printed)
+    return _printed_outcome(printed)
+
+
+def _is_number(outcome: Outcome) -> bool:
+    from siked_ray.verification.quantity import read_value
+
+    return len(outcome.answers) == 1 and read_value(outcome.answers[0]) is not None
 
 
 def plain_answers(value: object, convert: Convert) -> tuple[str, ...]:

@@ -5,9 +5,18 @@ from collections import Counter
 from collections.abc import Iterator
 
 from siked_ray.verification.plain import BLOCK_END
+from siked_ray.verification.run_on import END_OF_TEXT
 
 MAX_PROGRAM_CHARS = 50_000
 
+#: Tags that published models put around code and outputs in place of fences.
+_TAGS = (
+    (re.compile(r"<\|text\|>((?:(?!<\|).)*)<\|endofblock\|>", re.DOTALL), r"\1\n"),
+    (re.compile(r"<llm-code>|<\|code\|>"), "\n```python\n"),
+    (re.compile(r"<llm-code-output>|<\|execution\|>"), "\n```output\n"),
+    (re.compile(r"</llm-code(?:-output)?>|<\|endofblock\|>"), "\n```\n"),
+)
+_FAILED_OUTPUT = re.compile(r"^[ \t]*Traceback\b|^[ \t]*-{10,}|\b[A-Z]\w*Error\b", re.MULTILINE)
 _FENCE = re.compile(
     r"^[ \t]*(?:```|~~~)[ \t]*([\w+.-]*)[^\n]*\n(.*?)(?:(?:```|~~~)[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
@@ -27,11 +36,11 @@ _SESSION_LINE = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?: (.*))?$", re.MULTILINE)
 
 
 def programs_in(completion: str) -> Iterator[str]:
-    """Candidates, best first; a later one is for when an earlier one is not valid Python."""
-    text = _before_next_question(completion.replace("\r\n", "\n"))
-    fenced = _fenced(text)
+    """Candidates, best first; a later one is for when an earlier one is not valid Python (of blocks also: raises)."""
+    text = _before_next_question(_before_end_mark(completion.replace("\r\n", "\n")))
+    fenced = _fenced(_with_fences(text))
     if fenced:
-        yield fenced
+        yield from fenced
         return
     text = _RUN_ON.split(text, maxsplit=1)[0] if not _RUN_ON.match("\n" + text[:20]) else text
     text = text.replace("```python", "").replace("```", "")
@@ -40,6 +49,16 @@ def programs_in(completion: str) -> Iterator[str]:
     inner = _dedented(_without_prose(text))
     if inner != whole and inner.strip():
         yield inner
+
+
+def _before_end_mark(text: str) -> str:
+    """The text up to where a tokenizer marks its end."""
+    return next((part for part in END_OF_TEXT.split(text) if part.strip()), "")
+
+
+def has_blocks(completion: str) -> bool:
+    """Whether the completion sets its code off from its text."""
+    return any(mark in completion for mark in ("```", "~~~", "<llm-code>", "<|code|>"))
 
 
 def _before_next_question(text: str) -> str:
@@ -56,16 +75,35 @@ def _typed(code: str) -> str:
     return "\n".join(match[1] or "" for match in _SESSION_LINE.finditer(code))
 
 
-def _fenced(text: str) -> str:
+def _with_fences(text: str) -> str:
+    if "<llm-code>" in text or "<|code|>" in text:
+        for tag, fence in _TAGS:
+            text = tag.sub(fence, text)
+    return text
+
+
+def _fenced(text: str) -> list[str]:
     """All Python blocks, one after the other; blocks without a language only where none says Python.
 
-    Between them stands a print that tells their outputs apart.
+    Next without the blocks that failed when they were written, by the output that follows them; last the last alone.
     """
     if "```" not in text and "~~~" not in text:
-        return ""
+        return []
     blocks = [(match[1].lower(), match[2]) for match in _FENCE.finditer(text)]
-    python = [body for label, body in blocks if label in _PYTHON_LABELS]
-    bodies = python or [body for label, body in blocks if not label][:1]
+    python = [index for index, (label, _) in enumerate(blocks) if label in _PYTHON_LABELS]
+    chosen = python or [index for index, (label, _) in enumerate(blocks) if not label][:1]
+    readings = [chosen, [index for index in chosen if not _has_failed(blocks, index)], chosen[-1:]]
+    programs = [_joined([blocks[index][1] for index in reading]) for reading in readings if reading]
+    return [program for program in dict.fromkeys(programs) if program.strip()]
+
+
+def _has_failed(blocks: list[tuple[str, str]], index: int) -> bool:
+    label, output = blocks[index + 1] if index + 1 < len(blocks) else ("", "")
+    return label not in _PYTHON_LABELS and _FAILED_OUTPUT.search(output) is not None
+
+
+def _joined(bodies: list[str]) -> str:
+    """Between blocks stands a print that tells their outputs apart."""
     return f"\nprint({BLOCK_END!r})\n".join(_typed(_dedented(body)) for body in bodies)
 
 

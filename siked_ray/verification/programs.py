@@ -6,7 +6,7 @@ from dataclasses import replace
 from siked_ray.core.verdict import Verdict
 from siked_ray.verification.monty_runner import ASSUMED_NAMES, MontyRunner, NeedsSecondTier, SyntaxProblem
 from siked_ray.verification.plain import Outcome
-from siked_ray.verification.program_text import MAX_PROGRAM_CHARS, programs_in, without_unused_imports
+from siked_ray.verification.program_text import MAX_PROGRAM_CHARS, has_blocks, programs_in, without_unused_imports
 from siked_ray.verification.sandbox.client import SandboxError, SandboxPool, SandboxTimeout
 from siked_ray.verification.screening import refusal
 
@@ -20,15 +20,24 @@ _NEEDS_ALGEBRA = re.compile(rf"\b(?:{'|'.join(sorted(_ALGEBRA_NAMES))})\b")
 class ProgramRunner:
     """Programs in, outcomes out; `run` may be called from many threads at once."""
 
-    def __init__(self, monty: MontyRunner, plain: SandboxPool, algebra: SandboxPool, *, timeout_s: float) -> None:
+    def __init__(
+        self,
+        monty: MontyRunner,
+        plain: SandboxPool,
+        algebra: SandboxPool,
+        *,
+        timeout_s: float,
+        algebra_timeout_s: float,
+    ) -> None:
         """`plain` is the second tier for Python that monty lacks, `algebra` for what needs sympy or numpy."""
         self._monty = monty
         self._plain = plain
         self._algebra = algebra
         self._timeout_s = timeout_s
+        self._algebra_timeout_s = algebra_timeout_s
 
     def run(self, completion: str) -> Outcome:
-        """What the completion's program gives; a completion without valid Python is an error."""
+        """What the completion's program gives, in the first reading of it that runs to its end."""
         if len(completion) > MAX_PROGRAM_CHARS:
             return Outcome(verdict=Verdict.ERROR, reason=f"a program of {len(completion)} characters")
         completion = completion.encode("utf-8", "replace").decode()  # lone surrogates are no Python either
@@ -37,9 +46,12 @@ class ProgramRunner:
             if not code.strip():
                 continue
             try:
-                return self._run_code(code)
+                outcome = self._run_code(code)
             except SyntaxProblem as problem:
                 outcome = Outcome(verdict=Verdict.ERROR, reason=str(problem))
+                continue
+            if not (outcome.raised and has_blocks(completion)):
+                return outcome
         return outcome
 
     def _run_code(self, code: str) -> Outcome:
@@ -66,20 +78,25 @@ class ProgramRunner:
             return outcome
 
     def _run_in_second_tier(self, code: str) -> Outcome:
+        if _NEEDS_ALGEBRA.search(code):
+            sandbox, timeout_s = self._algebra, max(self._timeout_s, self._algebra_timeout_s)
+        else:
+            sandbox, timeout_s = self._plain, self._timeout_s
         try:
-            sandbox = self._algebra if _NEEDS_ALGEBRA.search(code) else self._plain
-            reply = sandbox.run({"task": "program", "code": code}, self._timeout_s)
+            reply = sandbox.run({"task": "program", "code": code}, timeout_s)
         except SandboxTimeout:
-            return Outcome(verdict=Verdict.TIMEOUT, reason=f"no result within {self._timeout_s:g} s")
+            return Outcome(verdict=Verdict.TIMEOUT, reason=f"no result within {timeout_s:g} s")
         except SandboxError as error:
             return Outcome(verdict=Verdict.ERROR, reason=str(error))
         answers = reply.get("answers")
         if isinstance(answers, list) and answers and all(isinstance(answer, str) for answer in answers):
-            return Outcome(answers=tuple(answers), reason="program (second tier)")
+            is_formula = reply.get("is_formula") is True
+            return Outcome(answers=tuple(answers), reason="program (second tier)", is_formula=is_formula)
         verdict = reply.get("verdict")
         return Outcome(
             verdict=Verdict(verdict) if verdict in ("unparsed", "error") else Verdict.ERROR,
             reason=str(reply.get("reason", "no answer came back"))[:300],
+            raised=reply.get("raised") is True,
         )
 
     def close(self) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from siked_ray.verification.normalise import normalise
+from siked_ray.verification.mathematics import VARIABLES
+from siked_ray.verification.normalise import normalise, without_right_edge
 from siked_ray.verification.number_words import read_number_words
 
 #: Longer digit strings and exponents are compared as text only: exact arithmetic on them could take all memory.
@@ -31,10 +32,20 @@ ATOM = (
     r"(?P<magnitude>\s?(?:hundred|thousand|million|billion|trillion)\b)?"
     r"(?P<percent>\s?(?:%|percent\b|per cent\b))?"
 )
-_UNIT_WORD = r"(?:[-/^]\s?)?[A-Za-z$'][\w.$'/^-]*"
-#: Not a unit but a variable, or the imaginary unit: `3x`, `2n^2`, `5i`; `5 m`, `3 g`, `5 a day` have units.
-_NO_VARIABLE = r"(?!\s?(?-i:[a-fi-kn-rt-zXYZ])(?![A-Za-z.'$/-]|\s[A-Za-z]{2}))"
-_UNIT = rf"(?:{_NO_VARIABLE}\s?{_UNIT_WORD}(?:\s{_UNIT_WORD}){{0,4}})?(?:\s?\([^()]{{0,60}}\))?"
+_UNIT_WORD = r"(?:-(?=[A-Za-z]{2})|/\s?|\^(?=(?:st|nd|rd|th)\b))?[A-Za-z$'][\w.$'/^-]*"
+#: Not a unit but a variable, the imaginary unit or a function: `3x`, `2n^2`, `5i`, `2m-1`, `6xy`, `1/x`, `2pi`; but
+#: `5 m`, `3 g`, `5 a day`, `5 x-rays` have units.
+_NO_VARIABLE = (
+    r"(?!\s?(?:/\s?)?(?:(?-i:[a-fi-kn-rt-zXYZ])(?![A-Za-z.'$]|[-/][A-Za-z]{2}|/[hs]\b|\s[A-Za-z]{2})"
+    rf"|[A-Za-z]\s?-\s?(?:\d|[A-Za-z](?![A-Za-z]))|(?-i:[CP])\d|(?-i:{VARIABLES})"
+    r"|(?:pi|sqrt)(?![A-Za-z])|(?:sin|cos|tan|log|ln)\s?[\dx(_]))"
+)
+#: Not a note but a factor: `2(k+1)`, `5 (x - 3)`, `3(4)`; `12 (dozen)`, `12 (4*3)` and `12 (C)` have notes.
+_NOTE = (
+    r"(?:\s?\((?=[^()\\]*[A-Za-z]{3})(?![^()]*(?:\\|sqrt|(?:sin|cos|tan|log)\b))[^()]{0,60}\)"
+    r"|\s\((?![^()]*\\)(?!(?=[^()]*[-+*/^])[^()=]*(?<![A-Za-z])[A-Za-z](?![A-Za-z'])[^()=]*\))[^()]{0,60}\))?"
+)
+_UNIT = rf"(?:{_NO_VARIABLE}\s?{_UNIT_WORD}(?:\s{_UNIT_WORD}){{0,4}})?{_NOTE}"
 _LABEL = (
     r"(?:[A-Za-z][\w' ]{0,30}\s?=\s?|[A-Za-z][A-Za-z' ]{0,30}\s?:\s?"
     r"|(?:about|approximately|around|roughly|exactly|only|~|=)\s?)?"
@@ -81,16 +92,20 @@ class Colon:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Several answers in the order in which they were written; `brackets` are those of a tuple, interval or set."""
+    """Several answers in the order in which they were written; `brackets` are those of a tuple, interval or set.
+
+    `is_ordered`: what an item is can only be told by its place, or by a label or unit of its own.
+    """
 
     items: tuple[Quantity | Colon, ...]
     brackets: str = ""
+    is_ordered: bool = True
 
     @property
     def text(self) -> str:
         if self.brackets:
             return self.brackets[0] + ", ".join(item.text for item in self.items) + self.brackets[1]
-        return "; ".join(item.text for item in self.items)
+        return ("; " if self.is_ordered else ", ").join(item.text for item in self.items)
 
 
 Value = Quantity | Colon | Listing
@@ -109,12 +124,12 @@ def read_value(text: str) -> Value | None:
 
 def without_edges(text: str) -> str:
     """Normalised text without punctuation around it; the point of `.5` stays."""
-    return _LEADING_DOTS.sub("", text.rstrip(_EDGE).lstrip(_LEADING_EDGE), count=1)
+    return _LEADING_DOTS.sub("", without_right_edge(text, _EDGE).lstrip(_LEADING_EDGE), count=1)
 
 
 def read_items(text: str) -> Value | None:
     """Like `read_value`, for text that is normalised and stripped already; number words are not read."""
-    return _read_bracketed(text) or _read_one(text := _unwrapped(text)) or _read_list(text)
+    return _read_bracketed(text) or _read_one(text := _unwrapped(text)) or _read_list(text) or _read_twice(text)
 
 
 def has_form_of_number(text: str) -> bool:
@@ -252,6 +267,8 @@ def colon_of(match: re.Match[str]) -> Colon | None:
 _SEMICOLONS = re.compile(r"\s*;\s*(?:and\s+)?", re.IGNORECASE)
 _COMMAS = re.compile(r"\s*,\s+(?:and\s+)?|\s+(?:and|&)\s+|,(?=-?\d)|,(?=[a-z]\s?=)", re.IGNORECASE)
 _OR = re.compile(r"\s+or\s+(?=[a-z]\s?=)", re.IGNORECASE)
+#: Numbers alone, or values of one variable: `1, -2`, `x = 1 and x = -2`; not `x = 1, y = 2` or `3 boys and 4 girls`.
+_BARE_LIST = re.compile(r"(?:\b([a-z]) ?=)?(?:[^A-Za-z;:=]|\band\b|\b\1 ?=)*", re.IGNORECASE)
 _MAX_ITEMS = 20
 
 
@@ -262,7 +279,21 @@ def _read_list(text: str) -> Listing | None:
     if not 1 < len(pieces) <= _MAX_ITEMS:
         return None
     items = tuple(_read_one(piece.strip()) for piece in pieces if piece)
-    return Listing(items=items) if items and None not in items else None  # type: ignore[arg-type]
+    if not items or None in items:
+        return None
+    return Listing(items=items, is_ordered=not _BARE_LIST.fullmatch(text))  # type: ignore[arg-type]
+
+
+def _read_twice(text: str) -> Quantity | None:
+    """`1/4 or 25%`: one number in two spellings."""
+    pieces = text.split(" or ")
+    if len(pieces) != 2:
+        return None
+    first, second = (_read_one(piece.strip(" ,")) for piece in pieces)
+    if not isinstance(first, Quantity) or not isinstance(second, Quantity):
+        return None
+    scales = [100 if quantity.is_percent else 1 for quantity in (first, second)]
+    return first if first.value * scales[1] == second.value * scales[0] else None
 
 
 def _read_words(text: str) -> Quantity | None:

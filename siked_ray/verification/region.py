@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from siked_ray.verification.mathematics import is_mathematics
-from siked_ray.verification.normalise import formula, normalise
+from siked_ray.verification.normalise import ends_in_factorial, formula, normalise
 from siked_ray.verification.number_words import read_number_words
 from siked_ray.verification.quantity import ATOM, Listing, Value, quantity_of, read_items
 
@@ -23,6 +23,7 @@ _EQUALS = re.compile(r"\s(?:(?:which|that|this|it) )?(?:equals|is equal to)\s(?=
 _NO_ANSWER = re.compile(
     r"(?:no (?:answer|solution)|not (?:enough|possible|given)|unknown|can(?:no|')t)\b", re.IGNORECASE
 )
+_FACTORIAL_SPAN = re.compile(r"\s*(?:\$|\\[(\[])[^$]*!\s*(?:\$|\\[)\]])[\s.]*")
 _BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*")
 _CLOSED = re.compile(r"\$[^$]+\$[\s.*]*$")
 _SIGN_WORD = re.compile(r"^(?:minus|negative) (?=[\d.$])", re.IGNORECASE)
@@ -58,6 +59,8 @@ def read_region(
     answer but a last line; take its last number. `is_box`: the region is the content of a box, which is a formula.
     """
     written = raw[-_MAX_CHARS:] if prefer_last else raw[:_MAX_CHARS]
+    if "!" in written and not (truncated and ends_text) and (factorial := _factorial_in(written, is_box)):
+        return Region(factorial, factorial, has_value=True)
     text, choice = _without_choice(normalise(written).strip(_EDGE))
     raw = text if choice else written.strip(_EDGE)
     text = _SIGN_WORD.sub("-", text)
@@ -79,6 +82,12 @@ def read_region(
 
 def _is_value(answer: str) -> bool:
     return any(char.isdigit() for char in answer) or is_mathematics(answer)
+
+
+def _factorial_in(raw: str, is_box: bool) -> str:
+    """The formula that a box or the region (`$5!$`) consists of, where it ends in a factorial."""
+    text = formula(raw) if is_box or _FACTORIAL_SPAN.fullmatch(raw) else ""
+    return text.rpartition("=")[2].strip() if ends_in_factorial(text) else ""
 
 
 def _bold_number(raw: str) -> str | None:

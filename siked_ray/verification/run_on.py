@@ -10,7 +10,15 @@ _QUESTION = (
 _NEXT_QUESTION = re.compile(r"\n" + _QUESTION)
 _NEXT_AFTER_BLANK_LINE = re.compile(r"\n[ \t]*\n" + _QUESTION)
 _BEGINS_WITH_QUESTION = re.compile(r"\s*" + _QUESTION)
-_END_OF_TEXT = re.compile(r"<\|(?:endoftext|end_of_text|im_end|im_start|eot_id)\|>|</s>")
+#: The next turn in a prompt's template, which no answer opens itself.
+_NEXT_TURN = re.compile(
+    r"\n[ \t]*(?:#{1,4} ?(?:Instruction|Input|Human|User)\b[ \t]*:|\[INST\]|(?:Human|User|HUMAN|USER)[ \t]*:)"
+)
+#: What tokenizers mark the end of a text, or of a turn, with.
+END_OF_TEXT = re.compile(
+    r"<\|(?:endoftext|end_of_text|im_end|im_start|eot_id|user|end)\|>|</s>|<(?:end|start)_of_turn>"
+    r"|<\uff5cend\u2581of\u2581sentence\uff5c>"
+)
 
 
 def before_run_on(
@@ -19,10 +27,13 @@ def before_run_on(
     """The text up to the next question.
 
     That is the first question line after a `closing` marker, or, where the text does not pose questions to itself,
-    after a phrase `stating` an answer and a blank line; and in any case the end that a tokenizer marks.
+    after a phrase `stating` an answer and a blank line; and in any case the end that a tokenizer marks, or where the
+    prompt's template opens the next turn.
     """
-    if "<" in text and (end := _END_OF_TEXT.search(text)) and text[: end.start()].strip():
+    if "<" in text and (end := END_OF_TEXT.search(text)) and text[: end.start()].strip():
         text = text[: end.start()]
+    if (turn := _NEXT_TURN.search(text)) and text[: turn.start()].strip():
+        text = text[: turn.start()]
     if _NEXT_QUESTION.search(text) is None:
         return text
     cuts = [_first_after(text, closing, _NEXT_QUESTION)]

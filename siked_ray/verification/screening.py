@@ -21,7 +21,8 @@ _REFUSED_MODULES = frozenset(_REFUSED_MODULE_NAMES.split())
 _DUNDER = re.compile(r"__[A-Za-z]\w*?__")
 _IMPORT = re.compile(r"(?:^|[;:])[ \t]*(?:import[ \t]+([\w.,\t ]+)|from[ \t]+([\w.]+)[ \t]+import\b)", re.MULTILINE)
 _REFUSED_CALLS = re.compile(
-    r"\b(?:open|compile|breakpoint|globals|vars|memoryview|sympify|parse_expr|lambdify)(?=\()|\bsys\.(?:modules|_\w+)"
+    r"\b(?:open|(?<!\bre\.)compile|exec|eval|getattr|setattr|delattr|breakpoint|globals|vars|memoryview|sympify|parse_expr"
+    r"|lambdify)(?=\()|\bsys\.(?:modules|std\w+|_\w+)"
 )
 
 

@@ -34,10 +34,10 @@ Compare = Callable[[str, str], Comparison | None]
 class Verifier:
     """Judges completions; one for a process, shared by its threads. Closing it ends its worker processes.
 
-    `program_timeout_s` and `program_memory_mb` bound one program, `symbolic_timeout_s` one symbolic
-    comparison; `num_workers` is how many programs (and how many sympy tasks) run at once: with two, one that
-    loops to its deadline delays no other. Processes start when first needed. Time in the second tier and in
-    symbolic comparisons is processor time.
+    `program_timeout_s` and `program_memory_mb` bound one program, `symbolic_timeout_s` one symbolic comparison,
+    and one program that needs sympy or numpy; `num_workers` is how many programs (and how many sympy tasks) run
+    at once: with two, one that loops to its deadline delays no other. Processes start when first needed. Time in
+    the second tier and in symbolic comparisons is processor time.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Verifier:
             SandboxPool(algebra=False, num_workers=num_workers, memory_mb=program_memory_mb),
             self._algebra,
             timeout_s=program_timeout_s,
+            algebra_timeout_s=symbolic_timeout_s,
         )
 
     def judge(self, strategy: str, completion: str, answer: str, *, truncated: bool = False) -> Judgement:
@@ -112,6 +113,9 @@ class Verifier:
         predicted = "; ".join(outcome.answers)[:_MAX_PREDICTED_CHARS]
         if len(outcome.answers) > 1 and not isinstance(read_value(answer), Listing):
             reason = f"several values ({len(outcome.answers)})"
+            return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=reason)
+        if outcome.is_formula and read_value(answer) is not None:
+            reason = f"{outcome.reason}; {predicted[:60]} is no number"
             return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=reason)
         return _program_judgement(predicted, self._compare_result(predicted, answer), outcome, answer)
 

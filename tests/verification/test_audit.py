@@ -91,6 +91,16 @@ def test_a_sample_does_not_depend_on_the_order_of_arrival() -> None:
     assert kept[0] != {f"r{i}" for i in range(5)}
 
 
+@pytest.mark.parametrize("damage", ["cut short", "overwritten"])
+@pytest.mark.parametrize("name", ["rollouts/iteration_01/0.parquet", "problems/train.parquet"])
+@pytest.mark.parametrize("show_progress", [True, False])
+def test_a_damaged_file_is_named(run_dir: Path, name: str, damage: str, show_progress: bool) -> None:
+    content = (run_dir / name).read_bytes()
+    (run_dir / name).write_bytes(content[: len(content) // 2] if damage == "cut short" else b"PAR1" + b"x" * 100)
+    with pytest.raises(DataError, match=rf"{name} is damaged"):
+        audit_run(run_dir, show_progress=show_progress)
+
+
 def test_nothing_to_audit(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nothing to audit"):
         audit_run(tmp_path)

@@ -63,6 +63,14 @@ _SAME = [
     ("10 a.m.", "10"),
     ("5 m", "5"),
     ("5 a day", "5"),
+    ("5 x-rays", "5"),
+    ("5 COVID-19 cases", "5"),
+    ("60 km/h", "60"),
+    ("12 (4*3)", "12"),
+    ("50(cents)", "50"),
+    ("-2, 1", "1,-2"),
+    ("x = 1, x = -2", "-2 and 1"),
+    ("1/4 or 25%", "0.25"),
 ]
 _DIFFERENT = [
     ("72", "73"),
@@ -111,6 +119,11 @@ _DIFFERENT = [
     (r"1\frac12", r"\frac{11}{2}"),
     (r"\text{odd}", r"\text{even}"),
     ("5_8", "5_7"),
+    ("-2, 1", "1, 2"),
+    ("-2, 1", "(1,-2)"),
+    ("12; 8", "8, 12"),
+    ("x = 1, y = 2", "2, 1"),
+    ("n!", "n"),
 ]
 
 
@@ -146,6 +159,16 @@ def test_symbolic_layer(sandbox: SandboxPool) -> None:
         ("2*sqrt(3)", r"2\sqrt{3}", True),
         ("1.7320508075688772", r"\sqrt{3}", True),
         ("2x", "2", False),
+        ("5!", "120", True),
+        ("5!", "5", False),
+        ("2(k+1)", "2k+2", True),
+        (r"2 \left(\sqrt{3}+1\right)", r"2\sqrt{3}+2", True),
+        ("2x-3", "2x-5", False),
+        ("2m-1", "2", False),
+        ("6xy", "6", False),
+        ("1/x", "1", False),
+        ("3(4)", "3", False),
+        (r"2\pi", "2pi", True),
     ]:
         assert compare_without_symbols(left, right) is None
         assert equivalent(left, right, sandbox=sandbox) is expected, (left, right)

@@ -128,6 +128,17 @@ _READ = [
     ("The answer is the sum of both of these numbers.\nSo 12 in all.", "12"),
     ("The answer is Sunday. She walked 3 miles.", "Sunday"),
     ("She has 3. Answer: Sunday", "Sunday"),
+    (r"\boxed{5!}", "5!"),
+    (r"\boxed{120 = 5!}", "5!"),
+    (r"\boxed{5! = 120}", "120"),
+    ("The answer is $5!$.", "5!"),
+    ("The answer is 5!", "5"),
+    (r"\boxed{2(k+1)}", "2(k+1)"),
+    (r"\boxed{5x-15}", "5x-15"),
+    (r"\boxed{6xy}", "6xy"),
+    ("The answer is 1/4 or 25%.", "1/4"),
+    ("He reads 42 pages.\n\n### Instruction:\nCount to 3\n\n### Response:\n1, 2, 3", "42"),
+    ("He reads 42 pages.\n\nUser: And on 2 days?\nAssistant: 84.", "42"),
     ("Final Answer: 0", "0"),
     ("Final Answer: -0.5", "-0.5"),
     ("Final Answer: 10000000000000000000001", "10000000000000000000001"),
@@ -228,13 +239,18 @@ def test_least_to_most_poses_its_questions_to_itself() -> None:
         "Final Answer: The correct answer is C",
         "Therefore, the correct choice is C: 5",
         "The answer is (c).",
+        "The answer is closest to C, 35%.",
+        "So its length is 150 metres, which is option C.",
     ],
 )
 def test_the_letter_of_an_option(text: str) -> None:
     assert extract_choice(text) == "C"
 
 
-@pytest.mark.parametrize("text", ["The answer is A train", "I think I am done", "There are 12 cows", "#### 5", ""])
+@pytest.mark.parametrize(
+    "text",
+    ["The answer is A train", "I think I am done", "There are 12 cows", "#### 5", "", "P(A) = 0.5", "It is not C"],
+)
 def test_no_letter(text: str) -> None:
     assert extract_choice(text) == ""
 

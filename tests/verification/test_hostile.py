@@ -37,7 +37,7 @@ def _judge_all(programs: tuple[str, ...], bait: dict[str, object], honest: tuple
     problems = []
     try:
         with (
-            Verifier(DEFAULT_ANSWER_FORMATS, program_timeout_s=0.3, num_workers=2) as verifier,
+            Verifier(DEFAULT_ANSWER_FORMATS, program_timeout_s=0.3, symbolic_timeout_s=0.6, num_workers=2) as verifier,
             ThreadPoolExecutor(4) as threads,
         ):
             jobs = []

@@ -87,6 +87,30 @@ _CORRECT = [
     ("answer = round(2.675, 2)", "2.67"),
     ("answer = round(1234, -2) + round(number=0.125, ndigits=2)", "1200.12"),
     ("round = 7\nanswer = max(round, 2)", "7"),
+    # what the last line shows counts before the variable, if it is one number
+    ("answer = 6.7\nprint(round(answer))", "7"),
+    ("answer = 6.7\nprint(\n    'boxes:',\n    math.ceil(answer),\n)", "7"),
+    ("answer = 6.7\nround(answer)", "7"),
+    ("answer = [5, 7]\nprint(answer[1])", "7"),
+    ("answer = 7\nanswer == 7", "7"),
+    ("answer = 7\nprint('Done')", "7"),
+    ("answer = 7\nprint('In 3 days:', answer)", "7"),
+    ("print(5)\nanswer = 7", "7"),
+    ("from sympy import *\nx, y = symbols('x y')\nanswer = solve([x - 7, y - 3], [x, y])\nprint(answer[x])", "7"),
+    # other readings of a completion whose first one raises, and other tags than fences
+    ("```python\nx = 1 / 0\n```\n```output\nZeroDivisionError\n```\n```python\nprint(7)\n```", "7"),
+    (
+        "```python\nx = 3\n```\n```python\ny = z\n```\n```output\nNameError: z\n```\n```python\nx + 4\n```",
+        "7",
+    ),
+    ("<llm-code>\nx = 3\n</llm-code>\nThen\n<llm-code>\nx + 4\n</llm-code>\n<llm-code-output>\n7", "7"),
+    ("<|text|>So<|endofblock|><|code|>\n3 + 4<|endofblock|><|execution|>7<|endofblock|>", "7"),
+    ("```python\nprint(7)\n```<|im_end|>", "7"),
+    # formulas, where the gold is one
+    ("from sympy import *\nx = symbols('x')\nprint(expand((x + 2)*(x + 5)))", "x^2+7x+10"),
+    ("from sympy import *\nn, k = symbols('n k')\nanswer = 2*n*log(k)", r"2n\ln k"),
+    ("from sympy import *\nexpand((2 + I)**2)", "3+4i"),
+    ("from sympy import *\nprint(Matrix([[1, 2], [0, 3]]) * Matrix([1, 3]))", r"\begin{pmatrix} 7 \\ 9 \end{pmatrix}"),
     # what the first tier lacks and CPython has
     ("x = 0\nfor i in range(3_000_000):\n    x += 1\nanswer = x", "3000000"),
     ("answer = pow(3, -1, 7)", "5"),
@@ -97,6 +121,11 @@ _CORRECT = [
     ("from sympy.ntheory.modular import crt\nanswer = crt([3, 5], [2, 3])[0]", "8"),
     ("from sympy.functions.combinatorial.numbers import nC, nP\nanswer = nC(5, 2) + nP(5, 2)", "30"),
     ("from sympy import *\nanswer = deg(pi) + divisor_sigma(6)", "192"),
+    ("from sympy.ntheory.modular import solve_congruence\nanswer = solve_congruence((1, 2), (1, 3))[0]", "1"),
+    ("import numpy as np\nanswer = np.linalg.matrix_rank(np.matrix([[1, 2], [2, 4]]))", "1"),
+    ("import re\nimport numpy as np\nanswer = np.sum([float(format(n, '.1f')) for n in (3, 4)])", "7"),
+    ("import re\nanswer = int(re.compile(r'\\d+').findall('7 eggs')[0])", "7"),
+    ("from sympy import *\nanswer = sum(floor(log(n, 2)) for n in range(1, 1025))", "8204"),
     ("d = {7: 2, 8: 1}\nanswer = max(d, key=d.get)", "7"),
     ("n = [7, 7, 8]\nanswer = max(set(n), key=n.count)", "7"),
     ("answer = next(n for n in range(10) if n > 6)", "7"),
@@ -131,12 +160,20 @@ _NO_ANSWER = [
     "from sympy import *\nx = symbols('x')\nanswer = solve(x**2 - 15*x + 56, x)",
     "from sympy import *\nanswer = oo",
     "from sympy import *\nx = symbols('x')\nanswer = x + 7",
+    "from sympy import *\nm = symbols('m')\nprint(7*m)",
+    "from sympy import *\nh = symbols('h')\n7 - h",
+    "from sympy import *\nanswer = Symbol('7')",
+    "from sympy import *\nanswer = Function('f')(7)",
+    "from sympy import *\nanswer = 7*I",
+    "from sympy import *\nanswer = Matrix([7])",
 ]
 _ERRORS = [
     "answer = 7 # \ud800\n)",
     "answer = '\x00' +",
     "answer = 1 / 0",
     "answer = undefined",
+    "answer = 7\nundefined",
+    "answer = 7\n[7][1]",
     "answer = (",
     "this is prose, not a program",
     "raise ValueError('7')",
@@ -173,6 +210,16 @@ def test_no_number_is_picked_out_of_a_printed_formula(verifier: Verifier, printe
     assert verifier.judge("pot", code, number).verdict is not Verdict.CORRECT
     text = printed.replace("'", "")
     assert verifier.judge("pot", f"print('{text}')", number).verdict is not Verdict.CORRECT
+
+
+def test_no_other_reading_of_what_was_refused(verifier: Verifier) -> None:
+    for block in (
+        "import os\nos.getcwd()",
+        "try:\n    import secrets\nexcept ImportError:\n    pass\n1 / 0",
+        "x = (0)._y",
+    ):
+        completion = f"```python\n{block}\n```\n```output\nNameError\n```\n```python\nimport sympy\nprint(7)\n```"
+        assert verifier.judge("pot", completion, "7").verdict is Verdict.ERROR, block
 
 
 def test_a_loop_is_ended_in_both_tiers(verifier: Verifier) -> None:

@@ -90,7 +90,7 @@ def test_many_threads_off_the_main_thread() -> None:
 
 @pytest.mark.parametrize("prelude", ["", "from sympy import *\n"])
 def test_a_loop_costs_its_own_deadline_and_nothing_else(prelude: str) -> None:
-    with Verifier(DEFAULT_ANSWER_FORMATS, program_timeout_s=0.5, num_workers=2) as verifier:
+    with Verifier(DEFAULT_ANSWER_FORMATS, program_timeout_s=0.5, symbolic_timeout_s=0.5, num_workers=2) as verifier:
         honest = prelude + "answer = 7"
         verifier.judge("pot", honest, "7")
         start = time.monotonic()

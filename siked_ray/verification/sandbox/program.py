@@ -3,15 +3,28 @@
 import ast
 import io
 import random
+import re
 from types import FunctionType
 from typing import Any
 
 from siked_ray.verification.monty_runner import ANSWER_VARIABLES, ASSUMED_NAMES
-from siked_ray.verification.plain import BLOCK_END, Findings, NotAnAnswer, Outcome, outcome_of, plain_text
+from siked_ray.verification.plain import (
+    BLOCK_END,
+    Findings,
+    Formula,
+    NotAnAnswer,
+    Outcome,
+    outcome_of,
+    plain_text,
+    prints_last,
+)
 from siked_ray.verification.sandbox import granted, guard
 
 _MAX_PRINTED_CHARS = 20_000
+_MAX_FORMULA_CHARS = 300
 _DIGITS = 20
+_SYMBOL_NAME = re.compile(r"[A-Za-z]+(?:_?\d)?")
+_FACTOR_SPACE = re.compile(r"(?<=\d) (?=[A-Za-z])")
 
 
 def run(code: str, *, algebra: bool) -> dict[str, Any]:
@@ -23,19 +36,20 @@ def run(code: str, *, algebra: bool) -> dict[str, Any]:
     except (SyntaxError, ValueError, RecursionError) as error:
         return {"verdict": "error", "reason": f"{type(error).__name__}: {error}"[:200]}
     try:
-        outcome = outcome_of(_execute(tree, algebra), _plain)
+        outcome = outcome_of(_execute(tree, algebra, prints_last(code)), _plain)
     except Exception as error:
-        return {"verdict": "error", "reason": f"{type(error).__name__}: {error}"[:200]}
+        return {"verdict": "error", "reason": f"{type(error).__name__}: {error}"[:200], "raised": True}
     return _reply(outcome)
 
 
 def _reply(outcome: Outcome) -> dict[str, Any]:
     if outcome.verdict is not None:
         return {"verdict": str(outcome.verdict), "reason": outcome.reason}
-    return {"answers": list(outcome.answers)}
+    is_formula = any(type(answer) is Formula for answer in outcome.answers)
+    return {"answers": list(outcome.answers), "is_formula": is_formula}
 
 
-def _execute(tree: ast.Module, algebra: bool) -> Findings:
+def _execute(tree: ast.Module, algebra: bool, ends_in_print: bool) -> Findings:
     printed = io.StringIO()
     shown: list[Any] = []
     names = _namespace(printed, shown, algebra)
@@ -51,9 +65,14 @@ def _execute(tree: ast.Module, algebra: bool) -> Findings:
     solution = names.get("solution")
     if variable is None and expression is None and not printed.getvalue().strip() and callable(solution):
         returned = solution()
-    text = printed.getvalue()
-    only = shown[0] if len(shown) == 1 and _holds_sympy(shown[0]) else None
-    return Findings(variable=variable, expression=expression, returned=returned, printed=text, shown=only)
+    return Findings(
+        variable=variable,
+        expression=expression,
+        returned=returned,
+        printed=printed.getvalue(),
+        shown=shown[0] if len(shown) == 1 and _holds_sympy(shown[0]) else None,
+        prints_last=ends_in_print,
+    )
 
 
 def _holds_sympy(value: object) -> bool:
@@ -119,6 +138,8 @@ def _sympy_text(value: object) -> str | None:
         return None
     import sympy
 
+    if isinstance(value, sympy.MatrixBase):
+        return _formula_text(value)
     if not isinstance(value, sympy.Basic):
         return None
     if isinstance(
@@ -137,16 +158,33 @@ def _sympy_text(value: object) -> str | None:
 
 
 def _real_text(value: Any) -> str:
-    """A real number given by a formula as digits."""
+    """A real number given by a formula as digits; a complex number, or what has variables, as a formula."""
     import sympy
 
-    if not getattr(value, "is_number", False):
+    if not isinstance(value, sympy.Expr):
         raise NotAnAnswer(f"{str(value)[:60]} is no number")
+    if not value.is_number:
+        return _formula_text(value)
     digits = sympy.N(value, _DIGITS)
+    if digits.is_real is False and digits.is_finite:
+        return _formula_text(value)
     if not isinstance(digits, sympy.Float | sympy.Integer | sympy.Rational) or not digits.is_finite:
         raise NotAnAnswer(f"{str(value)[:60]} is no real number")
     text = str(digits)
     return text.rstrip("0").rstrip(".") if "." in text and "e" not in text else text
+
+
+def _formula_text(value: Any) -> Formula:
+    """In LaTeX; only of numbers, and symbols with the names of symbols: `Symbol('42')` is no 42."""
+    import sympy
+
+    names = [symbol.name for symbol in value.free_symbols]
+    if not all(map(_SYMBOL_NAME.fullmatch, names)) or value.atoms(sympy.core.function.AppliedUndef):
+        raise NotAnAnswer(f"{str(value)[:60]} is no number")
+    text = sympy.latex(value, ln_notation=True)
+    if len(text) > _MAX_FORMULA_CHARS:
+        raise NotAnAnswer("a long formula")
+    return Formula(_FACTOR_SPACE.sub("", text))
 
 
 def warm_up(*, algebra: bool) -> None:
@@ -192,6 +230,9 @@ _WARM_UP_SYMPY = (
     "answer = solve_univariate_inequality(x - 3 > 0, x)",
     "answer = reduce_inequalities([x > 1, x < 3], x)",
     "answer = latex(x**2) + str(series(exp(x), x, 0, 3)) + pretty(x/2)",
+    "answer = x**2/2 + 3*exp(x) - log(x)",
+    "answer = 3 + 4*I",
+    "answer = Matrix([[1, x], [Rational(1, 2), 3]])",
     "answer = roots(x**3 - 6*x**2 + 11*x - 6, x)",
     "answer = prime(10) + len(list(primerange(1, 50))) + len(divisors(60)) + totient(10) + gcd(12, 18) + ilcm(4, 6)",
     "answer = sympify('1/2')",
