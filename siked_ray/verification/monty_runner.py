@@ -14,7 +14,7 @@ from typing import Any
 
 from siked_ray.core.verdict import Verdict
 from siked_ray.errors import VerificationError
-from siked_ray.verification.plain import Findings, Outcome, outcome_of, plain_text, prints_last
+from siked_ray.verification.plain import Findings, Outcome, outcome_of, plain_text, shows_variable
 
 #: Modules that monty lacks and the second tier grants.
 SECOND_TIER_MODULES = frozenset(
@@ -172,7 +172,7 @@ def _run_in(session: Any, code: str, refuse: Any) -> Findings:
         expression=expression,
         returned=returned,
         printed=printed.output,
-        prints_last=prints_last(code),
+        shows_variable=shows_variable(code),
     )
 
 

@@ -22,7 +22,8 @@ BLOCK_END = "\x1e"
 _FORMULA = re.compile(
     r"[*^]|\b(?:sqrt|log|ln|exp|sin|cos|tan|asin|acos|atan)\(|\d[ij]\b|\b[a-z] ?[-+] ?\d|\d ?[-+] ?[a-z]\b"
 )
-_STATEMENT_START = re.compile(r"^(?:print\(|[A-Za-z_@])", re.MULTILINE)
+_STATEMENT_START = re.compile(r"^[A-Za-z_@]", re.MULTILINE)
+_SHOWS_ANSWER = re.compile(r"(?:answer|ans)\b(?!\s*(?:[-+*/%|&^]|//|\*\*)?=(?!=))|[\w.]+\((?s:.*)\b(?:answer|ans)\b")
 
 Convert = Callable[[object], "str | None"]
 
@@ -54,8 +55,8 @@ class Outcome:
 class Findings:
     """Where a program's answer can be: in a variable, a last expression, what `solution()` returned, or in print.
 
-    `shown` is the value that the only print printed, where it is a formula and its text says less; `prints_last`:
-    the program's last statement is a print.
+    `shown` is the value that the only print printed, where it is a formula and its text says less; `shows_variable`:
+    the program's last statement shows what it makes of the variable.
     """
 
     variable: object = None
@@ -63,25 +64,23 @@ class Findings:
     returned: object = None
     printed: str = ""
     shown: object = None
-    prints_last: bool = False
+    shows_variable: bool = False
 
 
-def prints_last(code: str) -> bool:
-    """Whether a program's last statement is a print, by its last line that begins one."""
-    starts = _STATEMENT_START.findall(code)
-    return bool(starts) and starts[-1] == "print("
+def shows_variable(code: str) -> bool:
+    """Whether a program's last statement shows what it makes of `answer`: `print(round(answer))`, `answer[0]`."""
+    starts = list(_STATEMENT_START.finditer(code))
+    return bool(starts) and _SHOWS_ANSWER.match(code, starts[-1].start()) is not None
 
 
 def outcome_of(findings: Findings, convert: Convert) -> Outcome:
-    """The answer of a finished program: what its last line shows, else the variable, `solution()`, what it printed."""
+    """The answer of a finished program: what its last line makes of the variable, that itself, or else the rest."""
     if findings.variable is None:
         return _first_outcome((findings.expression, findings.returned, findings.shown), findings.printed, convert)
     variable = _first_outcome((findings.variable,), "", convert)
-    if variable.verdict is not None:
+    if variable.verdict is not None or not findings.shows_variable:
         return variable
-    shown = findings.shown if findings.prints_last else None
-    printed = findings.printed if findings.prints_last else ""
-    last = _first_outcome((findings.expression, shown), printed, convert)
+    last = _first_outcome((findings.expression, findings.shown), findings.printed, convert)
     return last if _is_number(last) else variable
 
 

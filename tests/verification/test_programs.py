@@ -87,7 +87,10 @@ _CORRECT = [
     ("answer = round(2.675, 2)", "2.67"),
     ("answer = round(1234, -2) + round(number=0.125, ndigits=2)", "1200.12"),
     ("round = 7\nanswer = max(round, 2)", "7"),
-    # what the last line shows counts before the variable, if it is one number
+    # what the last line makes of the variable counts before it, if it is one number
+    ("answer = 7\nprint(3)", "7"),
+    ("answer = 7\nx = 3\nx", "7"),
+    ("print(3)\nanswer = 7", "7"),
     ("answer = 6.7\nprint(round(answer))", "7"),
     ("answer = 6.7\nprint(\n    'boxes:',\n    math.ceil(answer),\n)", "7"),
     ("answer = 6.7\nround(answer)", "7"),

@@ -16,7 +16,7 @@ from siked_ray.verification.plain import (
     Outcome,
     outcome_of,
     plain_text,
-    prints_last,
+    shows_variable,
 )
 from siked_ray.verification.sandbox import granted, guard
 
@@ -36,7 +36,7 @@ def run(code: str, *, algebra: bool) -> dict[str, Any]:
     except (SyntaxError, ValueError, RecursionError) as error:
         return {"verdict": "error", "reason": f"{type(error).__name__}: {error}"[:200]}
     try:
-        outcome = outcome_of(_execute(tree, algebra, prints_last(code)), _plain)
+        outcome = outcome_of(_execute(tree, algebra, shows_variable(code)), _plain)
     except Exception as error:
         return {"verdict": "error", "reason": f"{type(error).__name__}: {error}"[:200], "raised": True}
     return _reply(outcome)
@@ -49,7 +49,7 @@ def _reply(outcome: Outcome) -> dict[str, Any]:
     return {"answers": list(outcome.answers), "is_formula": is_formula}
 
 
-def _execute(tree: ast.Module, algebra: bool, ends_in_print: bool) -> Findings:
+def _execute(tree: ast.Module, algebra: bool, shows_it: bool) -> Findings:
     printed = io.StringIO()
     shown: list[Any] = []
     names = _namespace(printed, shown, algebra)
@@ -71,7 +71,7 @@ def _execute(tree: ast.Module, algebra: bool, ends_in_print: bool) -> Findings:
         returned=returned,
         printed=printed.getvalue(),
         shown=shown[0] if len(shown) == 1 and _holds_sympy(shown[0]) else None,
-        prints_last=ends_in_print,
+        shows_variable=shows_it,
     )
 
 
