@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tests.cluster.conftest import ROOT, Nodes, started_cluster
 
 _TIMEOUT_S = 1500.0
+#: Training begins to step about then, and may be over before it says so.
+_INTO_STAGE_S = 15.0
 
 
 def shown(run_dir: Path) -> list[dict[str, Any]]:
@@ -30,8 +32,9 @@ def shown(run_dir: Path) -> list[dict[str, Any]]:
 
 
 def running(run_dir: Path, words: str) -> bool:
-    """True while a stage with these words in its name has done something and is not finished."""
-    return any(words in one["name"] and one["done"] > 0 and one["finished_at"] is None for one in shown(run_dir))
+    """True while a stage with these words in its name is not finished, and has done something or taken some time."""
+    stages = [one for one in shown(run_dir) if words in one["name"] and one["finished_at"] is None]
+    return any(one["done"] > 0 or time.time() - one["started_at"] > _INTO_STAGE_S for one in stages)
 
 
 def kill_during(words: str, run_dir: Path, nodes: Nodes, process: subprocess.Popen[bytes]) -> bool:
