@@ -20,7 +20,7 @@ _SPARE_CPUS = 1
 _ENGINE_START_TIMEOUT_S = 1800.0
 #: Samples in flight per sequence that an engine decodes at once: a reserve until further rows arrive, and for rows of
 #: which all samples but the last are finished.
-_QUEUE = 3
+_QUEUE = 2
 
 
 def engine_spec(config: Config, key: str, max_model_len: int) -> EngineSpec:
