@@ -183,7 +183,7 @@ def simulate(options: argparse.Namespace, nodes: Any, folder: str) -> dict[str, 
     _wait_for_all(pool, num_engines)
     blocks, _ = missing_requests(storage, ["problems.parquet"], ["cot"], set())
     task = _task(config)
-    size_of_call = rows_per_call(num_rows, num_engines, pool.rows_in_flight(task.plan))
+    size_of_call = rows_per_call(num_rows, num_engines, pool.rows_in_flight(task.plan, num_rows))
     dispatch = Dispatch(pool, task, sink, request_batches(storage, blocks, size_of_call), num_rows)
     started = time.monotonic()
     with watched(pool, Path(folder) / "rollouts" / "pending") as watch:

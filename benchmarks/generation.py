@@ -1,8 +1,9 @@
 """Sampling side by side with its alternatives: medians of repetitions taken in turns, in one run of this script.
 
-    python benchmarks/generation.py STUDENT [--problems N] [--repetitions N]
+    python benchmarks/generation.py STUDENT [--problems N] [--repetitions N] [--only PART …] [--job FILE] [KEY=VALUE …]
 
-STUDENT is a student of the demo (RUN/students/iteration_NN). Both sides use one engine of the same settings.
+STUDENT is a student of the demo (RUN/students/iteration_NN), or one that fits the job's problems and prompts. Both
+sides use one engine of the same settings.
 
 1. `keep: all` through Ray, verified and written, against bare `vllm.LLM.generate` of the same prompts and seeds.
 2. First-correct sampling against all K samples: the kept rows have to be the same; generated tokens side by side.
@@ -16,7 +17,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -40,8 +41,8 @@ from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPla
 from siked_ray.generation.vllm_engine import engine_arguments
 from siked_ray.verification import Verifier
 
-_CONTEXT = 256
 _TABLE = "problems/train.parquet"
+_PARTS = ("keep_all", "first_correct", "reference")
 
 
 def main() -> None:
@@ -49,23 +50,31 @@ def main() -> None:
     arguments.add_argument("student")
     arguments.add_argument("--problems", type=int, default=128)
     arguments.add_argument("--repetitions", type=int, default=3)
-    options = arguments.parse_args()
-    config = load_config("jobs/demo.yaml", ["engine.num_engines=1", "generation.num_samples=10"])
+    arguments.add_argument("--only", nargs="+", default=_PARTS, choices=_PARTS)
+    arguments.add_argument("--job", default="jobs/demo.yaml")
+    arguments.add_argument("--context", type=int, default=256, metavar="TOKENS", help="of the engines")
+    options, overrides = arguments.parse_known_args()
+    config = load_config(options.job, ["engine.num_engines=1", "generation.num_samples=10", *overrides])
     with tempfile.TemporaryDirectory() as folder:
-        results = Benchmark(config, options.student, options.problems, options.repetitions, Path(folder)).run()
+        benchmark = Benchmark(
+            config, options.student, options.problems, options.repetitions, options.context, Path(folder)
+        )
+        results = benchmark.run(options.only)
     print(json.dumps(results, indent=2))
 
 
 class Benchmark:
     """One warm engine in a generator actor, one bare engine in this process."""
 
-    def __init__(self, config: Config, student: str, num_problems: int, repetitions: int, folder: Path) -> None:
+    def __init__(
+        self, config: Config, student: str, num_problems: int, repetitions: int, context: int, folder: Path
+    ) -> None:
         self.config, self.student, self.repetitions, self.folder = config, student, repetitions, folder
-        self.problems = list(load_problems("world:train", limit=num_problems))
-        self.spec = engine_spec(config, STUDENT, _CONTEXT)
+        self.problems = list(load_problems(config.data.train, limit=num_problems))
+        self.spec = engine_spec(config, STUDENT, context)
         self.num_runs = 0
 
-    def run(self) -> dict[str, Any]:
+    def run(self, parts: Sequence[str]) -> dict[str, Any]:
         import ray
 
         ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
@@ -77,7 +86,8 @@ class Benchmark:
         self.verifier = Verifier(self.config.strategy_records())
         self._ours(keep=1)  # both warm
         self._generate(self._requests()[:64])
-        results = {"keep all": self._keep_all(), "first correct": self._first_correct(), "reference": self._reference()}
+        measures = {"keep_all": self._keep_all, "first_correct": self._first_correct, "reference": self._reference}
+        results = {part: measures[part]() for part in parts}
         self.pool.close()
         return results
 
@@ -151,7 +161,7 @@ class Benchmark:
         blocks, num_rows = missing_requests(self.storage, [_TABLE], self.config.strategies, set())
         task = self._task(replace(sampling_plan(self.config), keep=keep))
         started = time.perf_counter()
-        size = rows_per_call(num_rows, 1, self.pool.rows_in_flight(task.plan))
+        size = rows_per_call(num_rows, 1, self.pool.rows_in_flight(task.plan, num_rows))
         Dispatch(self.pool, task, sink, request_batches(self.storage, blocks, size), num_rows).run()
         seconds = time.perf_counter() - started
         self.files = compact(sink)

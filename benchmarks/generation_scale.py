@@ -101,7 +101,7 @@ def measure(num_rows: int, num_engines: int, folder: Path) -> dict[str, Any]:
     )
     pool.wait_ready()
     sampling = time.perf_counter()
-    size_of_call = rows_per_call(total, num_engines, pool.rows_in_flight(task().plan))
+    size_of_call = rows_per_call(total, num_engines, pool.rows_in_flight(task().plan, total))
     Dispatch(pool, task(), sink, request_batches(storage, blocks, size_of_call), total).run()
     sampled = time.perf_counter() - sampling
     driver_cpu = time.process_time() - cpu_before

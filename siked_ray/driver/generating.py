@@ -75,7 +75,7 @@ class Generating:
         report = SamplingReport()
         if num_missing:
             pool = self._open(key, task)
-            size = rows_per_call(num_missing, self._sizes[key].max_engines, pool.rows_in_flight(task.plan))
+            size = rows_per_call(num_missing, self._sizes[key].max_engines, pool.rows_in_flight(task.plan, num_missing))
             batches = request_batches(sink.storage, blocks, size)
             dispatch = Dispatch(pool, task, sink, batches, num_missing)
             self._board.begin.remote(title, "requests", num_rows)

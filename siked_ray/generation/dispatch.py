@@ -68,7 +68,7 @@ class Dispatch:
         import ray
 
         self._pool = pool
-        self._rows_in_flight = pool.rows_in_flight(task.plan)
+        self._rows_in_flight = pool.rows_in_flight(task.plan, num_rows)
         self._task = ray.put(task)
         self._sink = sink
         self._batches = batches

@@ -120,9 +120,10 @@ class EnginePool:
                     return engine.facts.engine
             ray.wait(self.opening, timeout=1.0)
 
-    def rows_in_flight(self, plan: SamplingPlan) -> int:
-        """Rows that keep one engine's running batch full."""
-        return math.ceil(self._spec.samples_in_flight / plan.samples_at_once)
+    def rows_in_flight(self, plan: SamplingPlan, num_rows: int) -> int:
+        """Rows that keep one engine's running batch full, or an engine's share of `num_rows` where that is less."""
+        share = math.ceil(num_rows / self._size.min_engines)
+        return min(math.ceil(self._spec.samples_in_flight / plan.samples_at_once), share)
 
     def tend(self, num_waiting_rows: int = 0, rows_in_flight: int = 1) -> None:
         """Take in engines that came up, start more for what waits, give back what has been idle for long."""

@@ -157,6 +157,8 @@ def run_config(name: str, group: WorkerGroup, storage: Storage) -> Any:
     """Ray Train's settings of a stage: its storage, and what it survives."""
     import ray.train
 
+    from siked_ray.training.patience import Patience
+
     train: Any = ray.train
     on_cpu = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
     start_timeout_s = float(os.environ.get(*_START_TIMEOUT))
@@ -170,13 +172,15 @@ def run_config(name: str, group: WorkerGroup, storage: Storage) -> Any:
         ),
         checkpoint_config=train.CheckpointConfig(num_to_keep=group.num_checkpoints),
         worker_runtime_env={"env_vars": {} if group.gpus_per_worker > 0 else on_cpu},
+        callbacks=[Patience(group.placement_timeout_s)],
     )
 
 
 def _found_no_place(error: BaseException) -> bool:
     from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
 
-    return isinstance(getattr(error, "controller_failure", None), WorkerGroupStartupTimeoutError)
+    reasons = (WorkerGroupStartupTimeoutError, PlacementError)
+    return isinstance(getattr(error, "controller_failure", None), reasons)
 
 
 def no_place(title: str, group: WorkerGroup, available: Mapping[str, float]) -> str:
@@ -185,7 +189,7 @@ def no_place(title: str, group: WorkerGroup, available: Mapping[str, float]) -> 
     worker = " + ".join(f"{amount:g} {name}" for name, amount in asked.items())
     free = ", ".join(f"{available.get(name, 0.0):g} {name}" for name in asked)
     return (
-        f"The stage '{title}' found no place for {group.num_workers} training workers of {worker} each, after attempts "
+        f"The stage '{title}' found no place for {group.min_workers} training workers of {worker} each, after attempts "
         f"of more than {group.placement_timeout_s:g} s in all; free on the whole cluster are {free}. Give the same "
         "command again when the nodes are there (it goes on from the last checkpoint), lower training.num_workers, "
         "training.cpus_per_worker or training.gpus_per_worker, or raise cluster.placement_timeout_s."

@@ -31,7 +31,7 @@ def sample(storage: Storage, questions: list[str], task, *, folder: Path, size=N
     pool = EnginePool(task.weights, spec, size or make_size(), name="student", log_dir=str(folder))
     try:
         pool.wait_ready()
-        batches = request_batches(storage, blocks, rows_per_call(num_rows, 1, pool.rows_in_flight(task.plan)))
+        batches = request_batches(storage, blocks, rows_per_call(num_rows, 1, pool.rows_in_flight(task.plan, num_rows)))
         dispatch = Dispatch(pool, task, sink, batches, num_rows)
         dispatch.run()
     finally:
@@ -238,7 +238,14 @@ def test_the_end_of_a_call_leaves_most_of_an_engines_rows_under_way(rows_in_flig
 def test_rows_that_draw_many_samples_at_once_fill_an_engine_sooner(monkeypatch, num_samples, ramp, keep, rows):
     monkeypatch.setattr(EnginePool, "_grow", lambda *_: None)
     pool = EnginePool("student", make_spec(lambda _: None, 320), make_size(), name="student", log_dir="")
-    assert pool.rows_in_flight(replace(make_task().plan, num_samples=num_samples, ramp=ramp, keep=keep)) == rows
+    plan = replace(make_task().plan, num_samples=num_samples, ramp=ramp, keep=keep)
+    assert pool.rows_in_flight(plan, 10**6) == rows
+
+
+def test_the_engine_that_is_up_first_leaves_the_others_their_share(monkeypatch):
+    monkeypatch.setattr(EnginePool, "_grow", lambda *_: None)
+    pool = EnginePool("student", make_spec(lambda _: None, 320), make_size(3, 9), name="student", log_dir="")
+    assert [pool.rows_in_flight(make_task().plan, num_rows) for num_rows in (1, 100, 10**6)] == [1, 34, 320]
 
 
 def test_a_call_whose_engine_was_lost_comes_back_in_halves():

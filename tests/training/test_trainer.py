@@ -120,10 +120,13 @@ def test_what_cannot_work_is_said_once_and_not_tried_again(tiny_model: str, tmp_
     assert starts <= 1
 
 
-def test_workers_without_a_place_are_not_waited_for_for_ever(tiny_model: str, tmp_path: Path, monkeypatch):
+@pytest.mark.parametrize("num_workers", [2, 3])
+def test_workers_without_a_place_are_not_waited_for_for_ever(tiny_model: str, tmp_path: Path, monkeypatch, num_workers):
+    """Two workers, and two or more, on one CPU."""
     monkeypatch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "3")
+    workers = group(num_workers, min_workers=2, placement_timeout_s=3.0)
     with local_ray(num_cpus=1), pytest.raises(PlacementError, match="no place for 2 training workers of 1 CPU each"):
-        train_small(tmp_path, tiny_model, PLAN, group(placement_timeout_s=3.0))
+        train_small(tmp_path, tiny_model, PLAN, workers)
 
 
 def test_candidates_are_chosen_by_held_out_loss(tiny_model: str, tmp_path: Path):
