@@ -91,6 +91,16 @@ def expected_samples(num_samples: int, ramp: Sequence[int], keep_one: bool, acce
     return expected
 
 
+def _evaluated_problems(config: Config, checked: Checked) -> int:
+    """Problems of all evaluations together; test sets that wait for the end are for iteration 0 and the best one."""
+    num_students = config.iterations.max + 1
+    held_out = {problem.problem_id for problem in checked.validation}
+    tests = {problem.problem_id for problems in checked.tests.values() for problem in problems}
+    if config.evaluation.test_sets == "every_iteration":
+        return len(held_out | tests) * num_students
+    return len(held_out) * num_students + len(tests) * min(num_students, 2)
+
+
 def estimate(config: Config, checked: Checked, rates: Rates) -> dict[str, StageCost]:
     """Cost by kind of stage, were no iteration left out; raises ConfigError when the problems are not known."""
     if not checked.train:
@@ -107,11 +117,11 @@ def estimate(config: Config, checked: Checked, rates: Rates) -> dict[str, StageC
     acceptance = max(rates.teacher_acceptance, rates.student_acceptance)
     rows = len(checked.train) * len(config.strategies) * (1 - (1 - acceptance) ** generation.num_samples)
     iterations = config.iterations.max
-    problems = {p.problem_id for split in (checked.validation, *checked.tests.values()) for p in split}
     trained_once = rows * rates.tokens_per_row * training.epochs
     steps = math.ceil(trained_once / (training.rows_per_step * training.max_seq_len))
-    completions = len(problems) * (len(config.strategies) + 1) + len(checked.validation) * num_candidates(config, steps)
-    evaluated = completions * rates.tokens_per_sample * (iterations + 1)
+    candidates = len(checked.validation) * num_candidates(config, steps) * (iterations + 1)
+    completions = _evaluated_problems(config, checked) * (len(config.strategies) + 1) + candidates
+    evaluated = completions * rates.tokens_per_sample
     trained = trained_once * (iterations + 1)
     start_s, student, teacher = rates.engine_start_s, config.engine, rates.teacher_tokens_per_s
     costs = {

@@ -156,9 +156,12 @@ def _check_quarantine(sink: RowSink, strategies: Sequence[str], num_rows: int, m
     """Of the rows that were asked for; a stage can have others, of another part of the teacher."""
     quarantined = [row for row in quarantined_rows(sink.storage, sink.stage) if row["strategy"] in strategies]
     if len(quarantined) > max_fraction * num_rows:
+        files = f"{sink.storage.path('quarantine')}/{sink.stage}-*"
         raise StageError(
             f"{len(quarantined)} of {num_rows} rows of {sink.stage} are in quarantine, more than "
-            f"max_quarantined_fraction = {max_fraction}; the first one because: {quarantined[0]['reason']}."
+            f"max_quarantined_fraction = {max_fraction}; the first one because: {quarantined[0]['reason']}. To have "
+            f"them sampled again by the same command, delete {files}; to go on without them, raise "
+            "max_quarantined_fraction."
         )
 
 

@@ -23,6 +23,9 @@ class HoldsEngines(Protocol):
     def make_room_for_training(self) -> None:
         """Give back what training may need."""
 
+    def close(self) -> None:
+        """Give back everything."""
+
 
 class StagePlacement:
     """What engines hold that this run keeps is not waited for, and what it can give back is given back first."""
@@ -43,7 +46,10 @@ class StagePlacement:
             self._await(engines_demand(self._config, STUDENT))
         elif kind == "training":
             self._engines.make_room_for_training()
-            self._await(training_demand(self._config))
+            demand = training_demand(self._config)
+            if self._engines.student_is_up and _lacking(demand):  # a node was lost: side by side they fit no more
+                self._engines.close()
+            self._await(demand)
 
     def _await(self, demand: Demand) -> None:
         """Ask the autoscaler for the bundles and wait until nodes have room."""

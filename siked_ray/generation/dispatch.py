@@ -16,6 +16,7 @@ from siked_ray.generation.engine import EngineFailure
 from siked_ray.generation.generator import EngineFacts
 from siked_ray.generation.pool import CALLS_PER_ENGINE, ROWS_PER_CALL, EnginePool, PooledEngine
 from siked_ray.generation.task import GenerationTask, Row, RowSink
+from siked_ray.generation.written import WrittenParts
 
 #: Losses of engines, per engine and without a finished row between them, after which a stage gives up.
 _LOSSES_PER_ENGINE = 5
@@ -71,6 +72,7 @@ class Dispatch:
         self._rows_in_flight = pool.rows_in_flight(task.plan, num_rows)
         self._task = ray.put(task)
         self._sink = sink
+        self._written = WrittenParts(sink)
         self._batches = batches
         self._num_waiting = num_rows
         self._again: deque[Call] = deque()
@@ -81,11 +83,13 @@ class Dispatch:
         self.num_losses = 0
 
     def run(self) -> None:
-        """Raises StageError when engines are lost again and again without a finished row."""
+        """Raises StageError when engines are lost again and again without a finished row, or when what they write
+        does not arrive here."""
         while self._num_waiting or self._in_flight:
             self._pool.tend(self._num_waiting, self._rows_in_flight)
             self._hand_out()
             self._collect()
+        self._written.wait_for_all()
 
     def _hand_out(self) -> None:
         """Suspects wait for an engine that is idle, so they come last unless there is one."""
@@ -113,7 +117,7 @@ class Dispatch:
 
         self._pool.returned(flight.engine, flight.call.rows)
         try:
-            ray.get(reference)
+            self._written.add(ray.get(reference))
             self._losses_in_a_row = 0
         except (EngineFailure, ray.exceptions.RayActorError) as error:
             self._lost(flight, error)

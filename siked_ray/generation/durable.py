@@ -29,12 +29,13 @@ RowKey = tuple[str, str]
 class RowWriter:
     """Collects finished rows of one process and writes them as parts, every `FLUSH_INTERVAL_S` and when told to.
 
-    `part_names` gives file names that no other writer uses.
+    `part_names` gives file names that no other writer uses; `last_part` is the one that was written last.
     """
 
     def __init__(self, sink: RowSink, part_names: Iterator[str]) -> None:
         self._sink = sink
         self._part_names = part_names
+        self.last_part = ""
         self._rollouts: list[Rollout] = []
         self._quarantined: list[Quarantined] = []
         self._lock = threading.Lock()
@@ -64,6 +65,7 @@ class RowWriter:
             if self._quarantined:
                 write_quarantine(sink, part, self._quarantined)
             self._rollouts, self._quarantined = [], []
+            self.last_part = part
 
     def close(self) -> None:
         """Write what is left and end the thread."""

@@ -82,13 +82,15 @@ class Generator:
         """Counters since the start."""
         return dataclasses.replace(self._stats, busy_s=self._engine.busy_s, up_s=time.monotonic() - self._ready_at)
 
-    def generate(self, task: GenerationTask, sink: RowSink, rows: Sequence[Row]) -> None:
-        """Sample, verify and write the rows, all of which are durable on return; many calls share the engine."""
+    def generate(self, task: GenerationTask, sink: RowSink, rows: Sequence[Row]) -> str:
+        """Sample, verify and write the rows, all of which are durable on return, in the part of the returned name or
+        earlier ones; many calls share the engine."""
         session = self._session_of(task, sink)
         for finished in session.sampler.run(rows):
             session.writer.add(finished)
             self._count(finished)
         session.writer.flush()
+        return session.writer.last_part
 
     def close(self) -> None:
         """End the engine and the verifier's processes."""

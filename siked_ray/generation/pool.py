@@ -289,8 +289,8 @@ class EnginePool:
             raise PlacementError(
                 f"No engine was up for {self._size.start_timeout_s:.0f} s. Each of {len(self._engines)} wants "
                 f"{self._size.cpus_per_engine:g} CPU and {self._size.gpus_per_engine:g} GPU; free are "
-                f"{ray.available_resources()}. Lower engine.num_engines or the resources per engine, or see "
-                f"{self._log_dir}."
+                f"{ray.available_resources()}. Lower engine.num_engines or the resources per engine; raise "
+                f"cluster.placement_timeout_s if the model takes longer to load; or see {self._log_dir}."
             )
 
     def _end(self, engines: Sequence[PooledEngine]) -> None:

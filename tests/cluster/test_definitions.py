@@ -79,7 +79,7 @@ def test_launcher_files_pass_rays_own_validation(path: Path) -> None:
 
 def test_what_is_asked_of_ec2_is_a_request_that_ec2_takes() -> None:
     """Checked against the API's own description, which botocore ships."""
-    session = pytest.importorskip("botocore.session")
+    from botocore import session
     from botocore.validate import ParamValidator
 
     shape = session.get_session().get_service_model("ec2").operation_model("RunInstances").input_shape

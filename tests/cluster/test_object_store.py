@@ -22,8 +22,10 @@ RUN_DIR = "s3://bucket/runs/fake"
 @pytest.fixture(scope="module", autouse=True)
 def s3() -> Iterator[Any]:
     """A client of a server on loopback; its address and key are in the environment of all that starts later."""
-    boto3, server_module = pytest.importorskip("boto3"), pytest.importorskip("moto.server")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     environment = {

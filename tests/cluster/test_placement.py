@@ -52,6 +52,28 @@ class Engines:
 
     def make_room_for_training(self) -> None: ...
 
+    def close(self) -> None: ...
+
+
+class KeptEngines:
+    """Actors of one CPU each that are kept while training runs."""
+
+    def __init__(self, actors: list[Any]) -> None:
+        self._actors = actors
+
+    @property
+    def student_is_up(self) -> bool:
+        return bool(self._actors)
+
+    def make_room_for_training(self) -> None: ...
+
+    def close(self) -> None:
+        import ray
+
+        for actor in self._actors:
+            ray.kill(actor)
+        self._actors = []
+
 
 @pytest.fixture
 def connected(nodes: Nodes) -> Any:
@@ -62,10 +84,24 @@ def connected(nodes: Nodes) -> Any:
     ray.shutdown()
 
 
-def placement(run: FakeRun, *overrides: str) -> StagePlacement:
+def placement(run: FakeRun, *overrides: str, engines: Any = None) -> StagePlacement:
     teacher = "teacher={source: vllm, model: 'world:teacher'}"
     config = load_config(run.settings, [teacher, "cluster.placement_timeout_s=2", *overrides])
-    return StagePlacement(config, Board(), Engines())
+    return StagePlacement(config, Board(), engines or Engines())
+
+
+@pytest.fixture
+def one_cpu_each(connected: Any) -> list[Any]:
+    """Actors that fill the cluster."""
+
+    @connected.remote(num_cpus=1)
+    class Holder:
+        def up(self) -> bool:
+            return True
+
+    actors = [Holder.remote() for _ in range(int(connected.cluster_resources()["CPU"]))]
+    connected.get([actor.up.remote() for actor in actors])
+    return actors
 
 
 def test_engines_may_fill_the_cluster_and_no_more(nodes: Nodes, run: FakeRun, connected: Any) -> None:
@@ -75,20 +111,19 @@ def test_engines_may_fill_the_cluster_and_no_more(nodes: Nodes, run: FakeRun, co
         placement(run, f"engine.num_engines={total + 1}", "engine.cpus_per_engine=1").before("rollouts_01")
 
 
-def test_what_others_hold_is_waited_for_and_named(nodes: Nodes, run: FakeRun, connected: Any) -> None:
-    total = int(connected.cluster_resources()["CPU"])
-
-    @connected.remote(num_cpus=1)
-    class Other:
-        def up(self) -> bool:
-            return True
-
-    others = [Other.remote() for _ in range(total)]
-    connected.get([other.up.remote() for other in others])
+def test_what_others_hold_is_waited_for_and_named(run: FakeRun, connected: Any, one_cpu_each: list[Any]) -> None:
     with pytest.raises(PlacementError, match="1 CPU are taken by something else"):
         placement(run, "training.num_workers=1").before("training_00")
-    for other in others:
+    for other in one_cpu_each:
         connected.kill(other)
+
+
+def test_engines_that_were_to_stay_beside_training_give_way_when_a_node_was_lost(
+    run: FakeRun, one_cpu_each: list[Any]
+) -> None:
+    engines = KeptEngines(one_cpu_each)
+    placement(run, "training.num_workers=1", "cluster.placement_timeout_s=30", engines=engines).before("training_00")
+    assert not engines.student_is_up
 
 
 def test_the_autoscaler_is_told_what_a_stage_needs(nodes: Nodes, run: FakeRun, connected: Any) -> None:

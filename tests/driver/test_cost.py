@@ -77,6 +77,17 @@ def test_candidates_are_evaluated_too(make_config) -> None:
     assert tokens("accuracy") - tokens("loss") == num_candidates * 20 * 100 * 2
 
 
+def test_test_sets_that_wait_for_the_end_are_for_two_students(make_config) -> None:
+    def tokens(when: str) -> float:
+        config = make_config(f"evaluation.test_sets={when}", "strategies=[cot]", "iterations.max=4")
+        problems = checked(100, 20)
+        problems.tests = {"other": [SimpleNamespace(problem_id=f"t{index}") for index in range(50)]}
+        return estimate(config, problems, read_rates(ASSUMED))["evaluation"].tokens
+
+    assert tokens("every_iteration") == (20 + 50) * 5 * 2 * 100
+    assert tokens("end") == (20 * 5 + 50 * 2) * 2 * 100
+
+
 def test_what_a_server_charges_at_most(make_config) -> None:
     """Two samples, each of 10 bytes of a prompt at 8 a token, and of 50 new tokens at 10 each."""
     cot = "{instruction: abcd, demonstrations: []}"
