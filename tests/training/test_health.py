@@ -17,6 +17,12 @@ def test_a_loss_that_does_not_move_is_said_while_there_is_time():
     assert "not moved in 100 steps" in warning(losses[:100], 400)
 
 
+def test_a_trained_student_that_meets_a_new_peak_of_the_learning_rate_is_well():
+    losses = [0.12] * 40 + [0.12 + 0.0006 * step for step in range(200)]
+    assert warning(losses, 1000) is None
+    assert "diverges" in warning([*losses, *[0.6] * 20], 1000)
+
+
 def test_a_loss_that_rises_above_its_start_diverges():
     losses = [2.0 - 0.01 * step for step in range(100)] + [1.0 + 0.1 * step for step in range(60)]
     assert warning(losses[:110], 1000) is None, "a bump is no divergence"
