@@ -20,14 +20,6 @@ PUBLISHED_RATES = {
     "google/gemma-7b-it": (2e-4, "linear"),
     "HuggingFaceTB/SmolLM-1.7B": (2e-4, "linear"),
 }
-#: Attention heads: tensor parallelism has to divide them.
-NUM_HEADS = {
-    "Qwen/Qwen2-0.5B": 14,
-    "Qwen/Qwen2-1.5B": 12,
-    "google/gemma-2b-it": 8,
-    "google/gemma-7b-it": 16,
-    "HuggingFaceTB/SmolLM-1.7B": 32,
-}
 
 
 def test_the_settings_page_is_what_its_script_prints() -> None:
@@ -86,10 +78,11 @@ def test_the_papers_jobs_hold_the_published_values(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
-def test_the_papers_engines_can_hold_teacher_and_student(path: Path) -> None:
-    """Engine settings are shared: the teacher needs several GPUs, and they have to divide the student's heads."""
+def test_the_papers_models_fit_on_gpus_of_80_gb(path: Path) -> None:
+    """70 billion parameters need four of them; a student needs one, so that as many replicas as there are GPUs fit."""
     config = load_config(path)
-    size = config.engine.tensor_parallel_size
-    assert size > 1
-    assert config.engine.gpus_per_engine == size
-    assert NUM_HEADS[config.student.model] % size == 0
+    teacher = config.engine_of("teacher")
+    assert (teacher.tensor_parallel_size, teacher.gpus_per_engine) == (4, 4)
+    assert (config.engine.tensor_parallel_size, config.engine.gpus_per_engine) == (1, 1)
+    assert config.engine.engine_bounds == (1, 4)
+    assert {teacher.dtype, config.engine.dtype} == {"bfloat16"}

@@ -8,7 +8,7 @@ from siked_ray.core.mixture import Policy
 from siked_ray.core.prompts import student_prompt, student_response, teacher_prompt
 from siked_ray.driver.placement import cpus_wanted, gpus_wanted, prompt_templates
 from siked_ray.driver.preflight import Checked
-from siked_ray.settings import TrainingSettings
+from siked_ray.settings import EngineSettings, TrainingSettings
 
 #: Policies that may keep the teacher's and the student's row of one (problem, strategy).
 _BOTH_SOURCES = (Policy.ALL, Policy.FIXED_ALPHA, Policy.KL_TARGET)
@@ -100,15 +100,26 @@ def _asked(config: Config, to_teacher: int, to_student: int) -> str:
 
 
 def _placement_lines(config: Config) -> dict[str, str]:
-    engine, training = config.engine, config.training
+    training = config.training
     return {
-        "engines": f"{_shown(engine.engine_bounds)} x ({engine.cpus_per_engine:g} CPU, {engine.gpus_per_engine:g} GPU)",
+        **_teachers_engines(config),
+        "engines": _engines(config.engine),
         "training workers": (
             f"{_workers(training)} x ({training.cpus_per_worker:g} CPU, {training.gpus_per_worker:g} GPU), "
             f"ZeRO {training.zero_stage}"
         ),
         "side by side they want": f"{cpus_wanted(config):g} CPU, {gpus_wanted(config):g} GPU (else they take turns)",
     }
+
+
+def _teachers_engines(config: Config) -> dict[str, str]:
+    """The engines of each part of the teacher that has its own."""
+    sampled = [part for part in config.teacher_parts() if part.source.source == "vllm" and part.source.engine]
+    return {f"engines of {part.key}": _engines(config.engine_of(part.key)) for part in sampled}
+
+
+def _engines(engine: EngineSettings) -> str:
+    return f"{_shown(engine.engine_bounds)} x ({engine.cpus_per_engine:g} CPU, {engine.gpus_per_engine:g} GPU)"
 
 
 def _workers(training: TrainingSettings) -> str:
