@@ -12,8 +12,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", required=True, metavar="FILE_OR_HUB_NAME")
     parser.add_argument("--prompts", help="`default`, `world` or a YAML file (default: the run's, else `default`)")
     parser.add_argument("--limit", type=int, metavar="N", help="at most this many problems")
-    parser.add_argument("--max-new-tokens", type=int, default=1024, metavar="N", help="tokens per completion")
-    parser.add_argument("--gpus", type=float, default=0.0, help="GPUs for the engine (default: 0, the CPU build)")
+    parser.add_argument(
+        "--max-new-tokens", type=int, metavar="N", help="tokens per completion (default: the run's, else 1024)"
+    )
+    parser.add_argument(
+        "--gpus", type=float, default=0.0, help="engines of one GPU each, or a share of one (default: 0, the CPU build)"
+    )
+    parser.add_argument("--trust-remote-code", action="store_true", help="run code that comes with the model")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
 
 
@@ -31,6 +36,7 @@ def execute(options: argparse.Namespace) -> int:
             limit=options.limit,
             max_new_tokens=options.max_new_tokens,
             num_gpus=options.gpus,
+            trust_remote_code=options.trust_remote_code,
             show=progress.show,
         )
     if options.json:

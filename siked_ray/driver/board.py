@@ -8,6 +8,9 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+#: The unit of training stages.
+_STEPS = "steps"
+
 
 @dataclass(slots=True)
 class StageProgress:
@@ -36,6 +39,8 @@ class ProgressBoard:
 
     def __init__(self) -> None:
         self._stages: list[StageProgress] = []
+        self._is_to_stop = False
+        self._is_kept = False
 
     def begin(self, name: str, unit: str, total: int) -> None:
         """A stage starts."""
@@ -59,6 +64,23 @@ class ProgressBoard:
         stage = self._latest(name)
         stage.done = max(stage.done, stage.total)
         stage.finished_at, stage.note = time.time(), note
+
+    def stop(self) -> bool:
+        """The run is told to stop. True when training steps are being made, whose worker will call `kept`."""
+        self._is_to_stop = True
+        return any(one.unit == _STEPS and one.finished_at is None and 0 < one.done < one.total for one in self._stages)
+
+    def is_to_stop(self) -> bool:
+        """Asked by training workers between steps."""
+        return self._is_to_stop
+
+    def kept(self) -> None:
+        """What was trained when the run was told to stop is in a checkpoint."""
+        self._is_kept = True
+
+    def is_kept(self) -> bool:
+        """Whether `kept` was called."""
+        return self._is_kept
 
     def snapshot(self) -> list[StageProgress]:
         """All stages so far."""

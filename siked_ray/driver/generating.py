@@ -98,6 +98,11 @@ class Generating:
         elif self._pool is not None:
             self._pool[1].shrink()
 
+    def flush(self, timeout_s: float) -> None:
+        """Have engines write what they have finished; may be called by another thread."""
+        if (opened := self._pool) is not None:
+            opened[1].flush(timeout_s)
+
     def close(self) -> None:
         """End the engines, if any are up; their resources are free when this returns."""
         if self._pool is not None:

@@ -39,6 +39,11 @@ from siked_ray.report.summary import build_summary
 _LINGER_S = 120.0
 #: Time for all who watch to ask once more.
 _FAREWELL_S = 5.0
+#: Time for engines to write what they have finished, and for training workers to take a checkpoint, of a run that is
+#: told to stop: Slurm and the pods of cluster/ give it two minutes.
+_FLUSH_S = 10.0
+_CHECKPOINT_S = 60.0
+_LOOK_INTERVAL_S = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +73,7 @@ class Driver:
         self._ledger = Ledger(self.storage)
         self._make_stages = make_stages or _ray_stages
         self._committed_now: set[str] = set()
+        self._stages: Any = None
         self._sign_of_life = SignOfLife(self.storage, board)
         self._ended: Ended | None = None
         self._asked = threading.Event()
@@ -78,6 +84,20 @@ class Driver:
         if self._ended is not None:
             self._asked.set()
         return self._ended
+
+    def stop(self) -> None:
+        """Keep what engines have finished and what was trained so far, and tell. The run ends soon after, whoever asked
+        for it and whether or not they are still there: `ray job stop` waits for three seconds."""
+        title = "stopping: finished rows and a checkpoint are kept"
+        self.board.begin.remote(title, "", 0)
+        threading.Timer(_FLUSH_S + _CHECKPOINT_S + _FAREWELL_S, _leave, [self.board]).start()
+        with suppress(Exception):
+            self._keep()
+        if self._ended is None:
+            self.board.end.remote(title)
+            self._sign_of_life.state = "stopped"
+            self._sign_of_life.write()
+        threading.Timer(_FAREWELL_S, _leave, [self.board]).start()
 
     def on_commit(self, record: StageRecord) -> None:
         """Bring the summary up to date after a stage."""
@@ -117,11 +137,21 @@ class Driver:
         return None
 
     def _run_loop(self) -> None:
-        stages = self._make_stages(self)
+        self._stages = self._make_stages(self)
         try:
-            run_loop(stages, loop_rules(self.config))
+            run_loop(self._stages, loop_rules(self.config))
         finally:
-            stages.close()
+            self._stages.close()
+
+    def _keep(self) -> None:
+        import ray
+
+        deadline = time.monotonic() + _CHECKPOINT_S
+        is_training = ray.get(self.board.stop.remote())
+        if self._stages is not None:
+            self._stages.flush(_FLUSH_S)
+        while is_training and time.monotonic() < deadline and not ray.get(self.board.is_kept.remote()):
+            time.sleep(_LOOK_INTERVAL_S)
 
     def _write_model_cards(self) -> None:
         for record in self._ledger.records():

@@ -1,7 +1,8 @@
 """From the command line to the driver actor: connects to Ray, starts or joins the driver, shows the board, waits.
 
-A session that is told to stop (Ctrl-C, `ray job stop`, a Slurm time limit) takes the run with it; one that is lost
-does not: on a cluster the driver goes on, and the same command joins it.
+A session that is told to stop (Ctrl-C, `ray job stop`, a Slurm time limit) takes the run with it, which keeps what it
+has first; told twice, it ends at once. One that is lost takes nothing with it: on a cluster the driver goes on, and
+the same command joins it.
 """
 
 import getpass
@@ -80,7 +81,16 @@ def connected(config: Config, client_log: str) -> Iterator[None]:
 
 
 def _follow(actors: RunActors, show: Show, log_dir: str) -> SikedError | None:
-    """Show the board until the run has ended; a driver that is being started again is waited for."""
+    """Show the board until the run has ended, or until it has kept what it has after a KeyboardInterrupt."""
+    try:
+        return _until_ended(actors, show, log_dir)
+    except KeyboardInterrupt:
+        _stop(actors, show)
+        raise
+
+
+def _until_ended(actors: RunActors, show: Show, log_dir: str) -> SikedError | None:
+    """A driver that is being started again is waited for."""
     import ray
 
     last_heard = time.monotonic()
@@ -101,6 +111,16 @@ def _follow(actors: RunActors, show: Show, log_dir: str) -> SikedError | None:
         f"The driver has not been heard of for {_LOST_FOR_GOOD_S:.0f} s (see {log_dir}). Run the same command again; "
         "it continues from what is committed."
     )
+
+
+def _stop(actors: RunActors, show: Show) -> None:
+    """Tell the driver to stop, and show the board until it has kept what it has."""
+    import ray
+
+    with suppress(ray.exceptions.RayError):
+        stopped = actors.driver.stop.remote()
+        while not ray.wait([stopped], timeout=_REFRESH_S)[0]:
+            show(ray.get(actors.board.snapshot.remote(), timeout=_CALL_TIMEOUT_S))
 
 
 def _note_stop(storage: Storage, board: Any) -> None:

@@ -33,12 +33,12 @@ class SignOfLife:
         self._thread.join()
 
     def _watch(self) -> None:
-        self._write()
+        self.write()
         while not self._stopped.wait(_INTERVAL_S):
-            self._write()
-        self._write()
+            self.write()
+        self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
         """A sign that cannot be given is no reason to end a run: the board may be moving, the store be busy."""
         import ray
 

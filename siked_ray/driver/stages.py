@@ -193,6 +193,10 @@ class RayStages:
         """Commit what was decided."""
         self._once(f"decision_{iteration:02d}", lambda: asdict(decision), list)
 
+    def flush(self, timeout_s: float) -> None:
+        """Have engines write the rows that they have finished; may be called by another thread."""
+        self._generating.flush(timeout_s)
+
     def close(self) -> None:
         """Give back what the stages hold."""
         self._generating.close()

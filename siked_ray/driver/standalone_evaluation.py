@@ -11,6 +11,7 @@ from typing import Any
 
 from siked_ray.config import Config, load_values
 from siked_ray.data import run_directory as names
+from siked_ray.data.model_folder import local_model
 from siked_ray.data.problems import load_problems
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
@@ -26,9 +27,11 @@ from siked_ray.driver.preflight import context_length
 from siked_ray.driver.sampling import Sampling
 from siked_ray.driver.session import Show, connected
 from siked_ray.driver.what_if import read_config
+from siked_ray.errors import UserError
 from siked_ray.evaluation import evaluate_dataset
 
 _REFRESH_S = 0.5
+_MAX_NEW_TOKENS = 1024
 
 
 def evaluate_model(
@@ -37,18 +40,28 @@ def evaluate_model(
     *,
     prompts: str | None,
     limit: int | None,
-    max_new_tokens: int,
+    max_new_tokens: int | None,
     num_gpus: float,
+    trust_remote_code: bool = False,
     show: Show,
 ) -> dict[str, Any]:
     """The metrics of `siked_ray.evaluation.DatasetMetrics` as a mapping; UserError for what cannot be used.
 
-    Prompts and strategies are those of the run in which the student lies, unless `prompts` names others.
+    Prompts, strategies and the like are those of the run in which the student lies, unless `prompts` names others.
     """
     model = os.path.expanduser(model)
     with tempfile.TemporaryDirectory(prefix="siked-eval-") as folder:
-        config = _settings(model, data, folder, prompts, max_new_tokens, num_gpus)
+        config = _settings(
+            model,
+            max_new_tokens,
+            run_dir=folder,
+            data={"train": data},
+            trust_remote_code=trust_remote_code,
+            engine=_engines(num_gpus),
+            **({"prompts": prompts} if prompts else {}),
+        )
         problems = load_problems(data, limit=limit)
+        model = local_model(model)
         facts = inspect_model(model, "student", config)
         max_model_len = context_length(config, "student", facts, [problem.question for problem in problems])
         storage = Storage(folder)
@@ -74,23 +87,43 @@ def evaluate_model(
     return asdict(evaluate_dataset([p.problem_id for p in problems], outcomes, config.strategies))
 
 
-def _settings(model: str, data: str, run_dir: str, prompts: str | None, max_new_tokens: int, num_gpus: float) -> Config:
-    """Settings for an evaluation alone: those of the model's run where there are any, else the defaults."""
-    run = Storage(str(Path(model).resolve().parent.parent))
-    own = read_config(run) if Path(model).is_dir() and run.exists(names.CONFIG) else None
-    values: dict[str, Any] = {
-        "run_dir": run_dir,
-        "data": {"train": data},
+def _settings(model: str, max_new_tokens: int | None, **values: Any) -> Config:
+    """Settings for an evaluation alone: `values`, then those of the run that the model lies in, else the defaults.
+
+    Whether code of the model may run is no matter of the folder in which it is found.
+    """
+    own = _config_of_run(model)
+    num_tokens = max_new_tokens or (own.evaluation.max_new_tokens if own else _MAX_NEW_TOKENS)
+    values |= {
         "teacher": {"source": "annotations"},
         "student": {"model": model},
-        "prompts": prompts or (own.prompts.model_dump() if own else "default"),
-        "engine": {"gpus_per_engine": num_gpus},
-        "generation": {"max_new_tokens": max_new_tokens},
-        "evaluation": {"max_new_tokens": max_new_tokens},
+        "generation": {"max_new_tokens": num_tokens},
+        "evaluation": {"max_new_tokens": num_tokens},
     }
     if own:
-        values["strategies"] = own.strategies
+        values = {"prompts": own.prompts.model_dump(), "strategies": own.strategies} | values
+        values["generation"]["program_timeout_s"] = own.generation.program_timeout_s
+        values["engine"] = {"dtype": own.engine.dtype} | values["engine"]
     return load_values(values, base=Path(), shown="these settings")
+
+
+def _config_of_run(model: str) -> Config | None:
+    """The settings of the run in whose `students` a model lies."""
+    if "://" in model:
+        run = Storage(model.rstrip("/").rpartition("/")[0].rpartition("/")[0])
+    elif Path(model).is_dir():
+        run = Storage(str(Path(model).resolve().parent.parent))
+    else:
+        return None
+    return read_config(run) if run.exists(names.CONFIG) else None
+
+
+def _engines(num_gpus: float) -> dict[str, Any]:
+    if num_gpus <= 1:
+        return {"gpus_per_engine": num_gpus}
+    if not num_gpus.is_integer():
+        raise UserError(f"--gpus {num_gpus:g}: give a whole number of GPUs, for an engine each, or a share of one.")
+    return {"gpus_per_engine": 1.0, "num_engines": int(num_gpus)}
 
 
 @contextmanager

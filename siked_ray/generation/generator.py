@@ -92,6 +92,11 @@ class Generator:
         session.writer.flush()
         return session.writer.last_part
 
+    def flush(self) -> None:
+        """When this returns, all rows that were finished are durable."""
+        if self._session is not None:
+            self._session.writer.flush()
+
     def close(self) -> None:
         """End the engine and the verifier's processes."""
         self._engine.close()

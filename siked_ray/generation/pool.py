@@ -85,7 +85,7 @@ def engines_wanted(num_waiting_rows: int, rows_in_flight: int, size: PoolSize) -
 
 
 class EnginePool:
-    """Living generator actors for one architecture. Used by one thread, except for `stats`."""
+    """Living generator actors for one architecture. Used by one thread, except for `stats` and `flush`."""
 
     def __init__(self, model: str, spec: EngineSpec, size: PoolSize, *, name: str, log_dir: str) -> None:
         self._model = model
@@ -194,6 +194,15 @@ class EnginePool:
         ready, _ = ray.wait([*asked], num_returns=len(asked), timeout=_STATS_TIMEOUT_S) if asked else ([], [])
         self._counted |= {asked[reference]: stats for reference in ready if (stats := _result(reference))}
         return reduce(lambda total, one: total + one, list(self._counted.values()), EngineStats())
+
+    def flush(self, timeout_s: float) -> None:
+        """Have all engines write the rows that they have finished; may be called by another thread."""
+        import ray
+
+        up = [engine.actor for engine in list(self._engines) if engine.facts is not None]
+        flushed = [actor.flush.remote() for actor in up]
+        if flushed:
+            ray.wait(flushed, num_returns=len(flushed), timeout=timeout_s)
 
     def shrink(self) -> None:
         """End engines beyond the least number, those that are still opening first. None may have work."""

@@ -1,10 +1,12 @@
 """What goes on between optimizer steps: checkpoints, candidates, loggers, warnings and the board.
 
-A node that is about to be taken away (a spot instance's notice, `ray drain-node`) gets a checkpoint of its own.
+A node that is about to be taken away (a spot instance's notice, `ray drain-node`) gets a checkpoint of its own, and
+so does a run that is told to stop.
 """
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from siked_ray.training.checkpoint import Checkpoints
@@ -17,6 +19,7 @@ from siked_ray.training.steps import Due, Hooks, Progress
 
 _BOARD_INTERVAL_S = 0.5
 _LOOK_INTERVAL_S = 2.0
+_ASK_INTERVAL_S = 1.0
 
 
 def notice() -> Any:
@@ -24,6 +27,31 @@ def notice() -> Any:
     import ray.train
 
     return ray.train.get_preemption_info()
+
+
+class ToldToStop:
+    """Whether the run is told to stop: the board is asked every second, and nobody waits for its answer."""
+
+    def __init__(self, board: Any) -> None:
+        self._board = board
+        self._answer: Any = None
+        self._asked_at = time.monotonic()
+        self._is_known = False
+
+    def __call__(self) -> bool:
+        """True once, when the answer comes that says so."""
+        import ray
+
+        if self._is_known:
+            return False
+        if self._answer is not None and ray.wait([self._answer], timeout=0)[0]:
+            with suppress(ray.exceptions.RayError):  # the board is on its way to another node
+                self._is_known = ray.get(self._answer)
+            self._answer = None
+        now = time.monotonic()
+        if self._answer is None and now - self._asked_at >= _ASK_INTERVAL_S:
+            self._answer, self._asked_at = self._board.is_to_stop.remote(), now
+        return self._is_known
 
 
 class AroundSteps:
@@ -37,6 +65,7 @@ class AroundSteps:
         candidates: Candidates,
         rank: int,
         notice: Callable[[], Any] = notice,
+        told_to_stop: Callable[[], bool] | None = None,
     ) -> None:
         self.warnings: list[str] = []
         self._job = job
@@ -49,6 +78,7 @@ class AroundSteps:
             self._loggers = open_loggers(job.loggers, job.as_logged())
         self._notice = notice
         self._noticed: Any = None
+        self._told_to_stop = told_to_stop or ToldToStop(job.board)
         self._last_checkpoint = self._last_look = time.monotonic()
         self._last_board = 0.0
 
@@ -57,6 +87,8 @@ class AroundSteps:
 
     def _what_is_due(self) -> Due:
         now = time.monotonic()
+        if self._told_to_stop():
+            return Due.LAST_CHECKPOINT
         if now - self._last_checkpoint >= self._job.checkpoint_interval_s:
             return Due.CHECKPOINT
         return Due.LOOK if now - self._last_look >= _LOOK_INTERVAL_S else Due.NOTHING
@@ -76,9 +108,12 @@ class AroundSteps:
         every, last = self._job.plan.candidates_every, progress.steps == self._num_steps
         if every and progress.steps % every == 0 and not last:
             figures |= self._candidates.consider(progress.steps)
-        if not last and (due is Due.CHECKPOINT or (due is Due.LOOK and self._is_noticed())):
+        if not last and (due >= Due.CHECKPOINT or (due is Due.LOOK and self._is_noticed())):
             self._checkpoints.report(progress, {"candidates": self._candidates.found})
             self._last_checkpoint = time.monotonic()
+            if due is Due.LAST_CHECKPOINT and self._first:
+                self._checkpoints.wait()
+                self._job.board.kept.remote()
         if self._first:
             self._show(progress, figures)
 

@@ -108,3 +108,10 @@ class Checkpoints:
             checkpoint_dir_name=f"step_{progress.steps:07d}_by_{self._num_workers}",
             checkpoint_upload_mode=CheckpointUploadMode.ASYNC,
         )
+
+    def wait(self) -> None:
+        """Return once what was reported counts: the parts of all workers are uploaded, and Ray Train knows of them."""
+        import ray.train
+
+        train: Any = ray.train
+        train.get_all_reported_checkpoints(consistency_mode=train.CheckpointConsistencyMode.COMMITTED)

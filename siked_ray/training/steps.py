@@ -28,11 +28,13 @@ class Engine(Protocol):
 
 
 class Due(IntEnum):
-    """What all workers do together after a step: nothing, look whether a node is about to be taken away, checkpoint."""
+    """What all workers do together after a step: nothing, look whether a node is about to be taken away, checkpoint,
+    checkpoint and tell that the run may end."""
 
     NOTHING = 0
     LOOK = 1
     CHECKPOINT = 2
+    LAST_CHECKPOINT = 3
 
 
 @dataclass(slots=True)

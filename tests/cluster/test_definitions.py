@@ -23,6 +23,7 @@ CLUSTER = ROOT / "cluster"
 KUBERAY = sorted((CLUSTER / "kuberay").glob("*.yaml"))
 LAUNCHER = [CLUSTER / "aws.yaml", CLUSTER / "gcp.yaml"]
 SLURM = CLUSTER / "slurm.sbatch"
+DRAIN_NODE = CLUSTER / "drain_node.sh"
 GPU_CLUSTERS = [CLUSTER / "kuberay" / "raycluster.yaml", CLUSTER / "kuberay" / "rayjob.yaml", *LAUNCHER, SLURM]
 PAPER = sorted((ROOT / "jobs").glob("paper_*.yaml"))
 
@@ -89,11 +90,28 @@ def test_what_is_asked_of_ec2_is_a_request_that_ec2_takes() -> None:
     assert ParamValidator().validate({"MinCount": 1, "MaxCount": 1, "InstanceTyp": "x"}, shape).has_errors()
 
 
-def test_the_slurm_script_is_a_good_script() -> None:
-    subprocess.run(["bash", "-n", SLURM], check=True)
+@pytest.mark.parametrize("script", [SLURM, DRAIN_NODE], ids=stem)
+def test_the_scripts_are_good_scripts(script: Path) -> None:
+    subprocess.run(["bash", "-n", script], check=True)
     shellcheck = Path(sys.executable).parent / "shellcheck"
-    subprocess.run([shellcheck, "--severity=style", SLURM], check=True)
-    assert os.access(SLURM, os.X_OK)
+    subprocess.run([shellcheck, "--severity=style", script], check=True)
+    assert os.access(script, os.X_OK)
+
+
+def test_workers_are_drained_before_they_go() -> None:
+    """Pods have the time for it; machines of a cloud listen for its notice."""
+    in_image = f"/opt/siked/{DRAIN_NODE.relative_to(ROOT)}"
+    drained = 0
+    for path in KUBERAY:
+        for group in _spec(documents(path)[0]).get("workerGroupSpecs", []):
+            pod = group["template"]["spec"]
+            (container,) = pod["containers"]
+            assert container["lifecycle"]["preStop"]["exec"]["command"] == [in_image]
+            assert pod["terminationGracePeriodSeconds"] > 90
+            drained += 1
+    assert drained == 4
+    for path in LAUNCHER:
+        assert f"{in_image} {path.stem} " in documents(path)[0]["worker_start_ray_commands"][-1]
 
 
 @pytest.mark.parametrize("cluster", GPU_CLUSTERS, ids=stem)

@@ -49,8 +49,10 @@ class Calls:
 def around(make_plan, tmp_path, monkeypatch: pytest.MonkeyPatch):
     """Ten steps, a candidate every four, the clock of the checkpoints always due."""
 
-    def make(rank: int = 0, num_steps: int = 10, interval_s: float = 0.0, notice=lambda: None):
-        reported, exported, board = [], [], Calls()
+    def make(
+        rank: int = 0, num_steps: int = 10, interval_s: float = 0.0, notice=lambda: None, told_to_stop=lambda: False
+    ):
+        reported, waited, exported, board = [], [], [], Calls()
         monkeypatch.setattr(around_steps, "_BOARD_INTERVAL_S", 0.0)
         job = SimpleNamespace(
             plan=make_plan(candidates_every=4),
@@ -61,11 +63,12 @@ def around(make_plan, tmp_path, monkeypatch: pytest.MonkeyPatch):
             checkpoint_interval_s=interval_s,
         )
         checkpoints = SimpleNamespace(
-            report=lambda progress, extra: reported.append((progress.steps, len(extra["candidates"])))
+            report=lambda progress, extra: reported.append((progress.steps, len(extra["candidates"]))),
+            wait=lambda: waited.append(reported[-1]),
         )
         candidates = AllExported(folder="out-candidates", export_to=exported.append)
-        hooks = AroundSteps(job, range(num_steps), checkpoints, candidates, rank, notice).hooks()
-        return SimpleNamespace(hooks=hooks, reported=reported, exported=exported, board=board)
+        hooks = AroundSteps(job, range(num_steps), checkpoints, candidates, rank, notice, told_to_stop).hooks()
+        return SimpleNamespace(hooks=hooks, reported=reported, waited=waited, exported=exported, board=board)
 
     return make
 
@@ -99,6 +102,16 @@ def test_a_notice_of_preemption_makes_one_checkpoint(around, monkeypatch: pytest
         progress.losses.append(2.0)
         stage.hooks.after_step(progress, due)
     assert [steps for steps, _ in stage.reported] == [3, 5]
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_run_that_is_told_to_stop_says_when_its_checkpoint_counts(around, rank: int):
+    stage = around(rank, interval_s=1000.0, told_to_stop=iter([False, True, False]).__next__)
+    assert [stage.hooks.what_is_due() for _ in range(3)] == [Due.NOTHING, Due.LAST_CHECKPOINT, Due.NOTHING]
+    stage.hooks.after_step(Progress(steps=3, losses=[2.0], seconds=1.0, tokens=1), Due.LAST_CHECKPOINT)
+    assert stage.reported == [(3, 0)]
+    assert stage.waited == ([(3, 0)] if rank == 0 else [])
+    assert ("kept", ()) in stage.board.made or rank == 1
 
 
 def test_a_warning_reaches_the_board_once_it_is_true(around):

@@ -44,6 +44,25 @@ def test_a_killed_worker_changes_nothing_in_the_result(undisturbed, tiny_model: 
     assert len(kept) <= 2 + 1, "retention: two, and one that was on its way when the worker died"
 
 
+def test_what_was_trained_is_kept_when_the_run_is_told_to_stop(undisturbed, tiny_model: str, tmp_path: Path):
+    """The checkpoint that no interval asked for is where a worker that is killed afterwards goes on from."""
+    with local_ray():
+        import ray
+
+        board = ray.remote(Board).remote()
+        ray.get(board.begin.remote("training", "steps", 1))
+
+        def is_kept(step: int) -> bool:
+            ray.get(board.stop.remote())
+            return ray.get(board.is_kept.remote())
+
+        with killing(board, is_kept) as killed:
+            metrics = train_small(tmp_path, tiny_model, PLAN, group(), board)
+    assert killed, "before the stage was finished"
+    assert 0 < metrics["resumed_at_step"] < metrics["steps"]
+    assert metrics["losses"] == undisturbed["losses"]
+
+
 DRIVER = """
 import sys; from pathlib import Path
 from tests.training.test_trainer import PLAN

@@ -13,24 +13,16 @@ import psutil
 import pyarrow as pa
 
 from siked_ray.data.storage import Storage
+from siked_ray.driver.board import ProgressBoard
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.trainer import WorkerGroup, fine_tune
 
 
-class Board:
-    """Remembers how far a stage is."""
-
-    def __init__(self) -> None:
-        self._step = 0
-
-    def training(self, title: str, step: int, num_steps: int, loss: float, tokens_per_s: float) -> None:
-        self._step = step
-
-    def advance(self, title: str, done: int, figures: dict[str, str]) -> None:
-        """Warnings."""
+class Board(ProgressBoard):
+    """Says how far the one stage on it is."""
 
     def step(self) -> int:
-        return self._step
+        return max((stage.done for stage in self.snapshot()), default=0)
 
 
 @contextmanager
