@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"siked: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
-        print("siked: interrupted; the same command continues from what is committed.", file=sys.stderr)
+        print("siked: interrupted; the same command continues from what was kept.", file=sys.stderr)
         return 130
 
 

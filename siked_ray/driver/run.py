@@ -88,13 +88,13 @@ class Driver:
     def stop(self) -> None:
         """Keep what engines have finished and what was trained so far, and tell. The run ends soon after, whoever asked
         for it and whether or not they are still there: `ray job stop` waits for three seconds."""
-        title = "stopping: finished rows and a checkpoint are kept"
+        title = "stopping"
         self.board.begin.remote(title, "", 0)
         threading.Timer(_FLUSH_S + _CHECKPOINT_S + _FAREWELL_S, _leave, [self.board]).start()
         with suppress(Exception):
             self._keep()
         if self._ended is None:
-            self.board.end.remote(title)
+            self.board.end.remote(title, "finished rows and a checkpoint are kept")
             self._sign_of_life.state = "stopped"
             self._sign_of_life.write()
         threading.Timer(_FAREWELL_S, _leave, [self.board]).start()
