@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from siked_ray.errors import StageError
 from siked_ray.generation.engine import EncodedPrompt, RequestRejected, Sample, SamplingParameters
+from siked_ray.generation.openai_dialect import Dialect
 from siked_ray.generation.openai_retries import MAX_SILENT_TRIES, MAX_TRIES, MAX_WAIT_S, Retries
 
 _CONNECT_TIMEOUT_S = 20.0
@@ -42,6 +43,7 @@ class OpenAIEngine:
         self.max_model_len: int | None = None
         self._model = model
         self._api = options.api
+        self._dialect = Dialect()
         self._in_flight = 0
         self._busy_before_s = 0.0
         self._busy_since = 0.0
@@ -97,9 +99,13 @@ class OpenAIEngine:
 
         retries = Retries()
         while True:
+            sent = self._dialect.spoken(options)
             try:
-                answer = await self._answer(prompt, options)
+                async with asyncio.timeout(answer_timeout_s(options["max_tokens"])):
+                    answer = await self._answer(prompt, sent)
             except (openai.OpenAIError, TimeoutError, ValueError) as error:
+                if _is_refusal(error) and self._dialect.learn(sent, str(error)):
+                    continue
                 pause_s = retries.pause_s(error)
                 if pause_s is None:
                     raise _final(self.name, error) from None
@@ -108,12 +114,11 @@ class OpenAIEngine:
                 return read_sample(answer, self._api)
 
     async def _answer(self, prompt: str, options: dict[str, Any]) -> Any:
-        """One try, without more; TimeoutError when nothing comes."""
-        async with asyncio.timeout(answer_timeout_s(options["max_tokens"])):
-            if self._api == "chat":
-                messages = [{"role": "user", "content": prompt}]
-                return await self._client.chat.completions.create(messages=messages, **options)
-            return await self._client.completions.create(prompt=prompt, **options)
+        """One try, without more."""
+        if self._api == "chat":
+            messages = [{"role": "user", "content": prompt}]
+            return await self._client.chat.completions.create(messages=messages, **options)
+        return await self._client.completions.create(prompt=prompt, **options)
 
     def _begin(self) -> None:
         if not self._in_flight:
@@ -156,13 +161,18 @@ def _storable(text: str) -> str:
 
 def _final(server: str, error: Exception) -> Exception:
     """The row's own fault, or the end of the stage."""
-    import openai
-
-    if isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError):
+    if _is_refusal(error):
         return RequestRejected(f"the server refuses the request: {_storable(str(error))}")
     if isinstance(error, ValueError):
         return RequestRejected(f"the request or its answer is no JSON: {_storable(str(error))}")
     return StageError(_explained(server, error))
+
+
+def _is_refusal(error: Exception) -> bool:
+    """True when the server found fault with the request itself."""
+    import openai
+
+    return isinstance(error, openai.BadRequestError | openai.UnprocessableEntityError)
 
 
 def check_endpoint(model: str, options: EndpointOptions) -> str | None:

@@ -82,7 +82,6 @@ def optimizer_and_schedule(model: Any, plan: TrainingPlan, num_steps: int) -> tu
         lr=plan.learning_rate,
         betas=(0.9, 0.95),
         eps=1e-8,
-        fused=all(parameter.is_cuda for parameter in model.parameters()),
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,

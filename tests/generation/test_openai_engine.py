@@ -19,7 +19,7 @@ from siked_ray.generation.openai_engine import EndpointOptions, OpenAIEngine, ch
 
 class Server(ThreadingHTTPServer):
     """Answers `echo: PROMPT`, or what `replies` say, and nothing to the prompt `silence`; `script` gives the first
-    status codes of the requests for a prompt.
+    status codes of the requests for a prompt, `refusals` what is said of requests with an option.
     """
 
     def __init__(self) -> None:
@@ -28,6 +28,7 @@ class Server(ThreadingHTTPServer):
         self.replies: dict[str, object] = {}
         self.retry_after = ("retry-after-ms", "20")
         self.requests: list[tuple[str, dict]] = []
+        self.refusals: dict[str, str] = {}
         self.key = "secret"
         self.lock = threading.Lock()
         self.running = self.most_running = 0
@@ -57,6 +58,9 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(5.0 if prompt == "silence" else 0.01)
         with server.lock:
             server.running -= 1
+        if refusal := next((text for name, text in server.refusals.items() if name in body), None):
+            self._answer(400, {"error": {"message": refusal, "type": "invalid_request_error"}})
+            return
         if status != 200:
             self._answer(status, {"error": {"message": f"status {status}", "type": "x", "code": status}})
             return
@@ -208,3 +212,27 @@ def test_the_endpoint_is_checked_before_anything_starts(server, monkeypatch):
 def test_weights_of_a_server_are_its_own(server):
     with closing(OpenAIEngine("big", options(server))) as engine, pytest.raises(StageError, match="cannot load"):
         engine.load_weights("student")
+
+
+def test_an_option_that_the_server_does_not_know_is_put_otherwise(server: Server):
+    """The texts are OpenAI's, of a reasoning model, and Mistral's."""
+    server.refusals = {
+        "max_tokens": "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+        "'max_completion_tokens' instead.",
+        "seed": "{'type': 'extra_forbidden', 'loc': ['body', 'seed'], 'msg': 'Extra inputs are not permitted'}",
+    }
+    with closing(OpenAIEngine("big", options(server))) as engine:
+        futures = [submit(engine, f"hello {i}") for i in range(8)]
+        assert [future.result().text for future in futures] == [f"echo: hello {i}" for i in range(8)]
+        before = len(server.requests)
+        submit(engine, "later").result()
+    assert len(server.requests) == before + 1, "what was refused once is not sent again"
+    _, last = server.requests[-1]
+    assert last["max_completion_tokens"] == 8 and not {"max_tokens", "seed"} & set(last)
+
+
+def test_a_value_that_the_server_does_not_take_is_the_rows_fault(server: Server):
+    server.refusals = {"max_tokens": "'max_tokens' is too large: 8. The maximum context length is 4 tokens."}
+    with closing(OpenAIEngine("big", options(server))) as engine, pytest.raises(RequestRejected, match="too large"):
+        submit(engine, "hello").result()
+    assert len(server.requests) == 1
