@@ -46,12 +46,10 @@ class _Session:
     sink: RowSink
     sampler: BatchSampler
     writer: RowWriter
-    verifier: Any
 
     def close(self) -> None:
         self.sampler.close()
         self.writer.close()
-        self.verifier.close()
 
 
 class Generator:
@@ -70,6 +68,8 @@ class Generator:
         self._ready_at = time.monotonic()
         self._meter = SamplingMeter(self._ready_at - started)
         self._session: _Session | None = None
+        #: What it verifies (strategies and timeout), and the verifier: its processes outlive a session.
+        self._verifier: tuple[Any, Any] | None = None
 
     def ready(self) -> EngineFacts:
         """Answers once the engine is up."""
@@ -101,9 +101,11 @@ class Generator:
         """End the engine and the verifier's processes."""
         self._engine.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
-        if self._session is not None:
-            with suppress(Exception):
+        with suppress(Exception):
+            if self._session is not None:
                 self._session.close()
+            if self._verifier is not None:
+                self._verifier[1].close()
 
     def _count(self, row: SampledRow | Quarantined) -> None:
         with self._lock:
@@ -122,14 +124,21 @@ class Generator:
             return current
 
     def _new_session(self, task: GenerationTask, sink: RowSink) -> _Session:
-        from siked_ray.verification import Verifier
-
         if task.weights != self._weights:
             self._engine.load_weights(local_model(task.weights))
             self._weights = task.weights
-        verifier = Verifier(task.strategies, program_timeout_s=task.program_timeout_s)
-        sampler = BatchSampler(task, self._engine, verifier, self._executor)
-        return _Session(task, sink, sampler, RowWriter(sink, self._part_names), verifier)
+        sampler = BatchSampler(task, self._engine, self._verifier_of(task), self._executor)
+        return _Session(task, sink, sampler, RowWriter(sink, self._part_names))
+
+    def _verifier_of(self, task: GenerationTask) -> Any:
+        from siked_ray.verification import Verifier
+
+        wanted = (task.strategies, task.program_timeout_s)
+        if self._verifier is None or self._verifier[0] != wanted:
+            if self._verifier is not None:
+                self._verifier[1].close()
+            self._verifier = (wanted, Verifier(task.strategies, program_timeout_s=task.program_timeout_s))
+        return self._verifier[1]
 
 
 def _stats_of(row: SampledRow | Quarantined) -> EngineStats:
