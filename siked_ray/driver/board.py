@@ -65,6 +65,12 @@ class ProgressBoard:
         stage.done = max(stage.done, stage.total)
         stage.finished_at, stage.note = time.time(), note
 
+    def interrupt(self) -> None:
+        """The driver was lost: what it had begun is begun anew, under the same name."""
+        for stage in self._stages:
+            if stage.finished_at is None:
+                stage.finished_at, stage.note = time.time(), "interrupted"
+
     def stop(self) -> bool:
         """The run is told to stop. True when training steps are being made, whose worker will call `kept`."""
         self._is_to_stop = True

@@ -160,6 +160,7 @@ class Driver:
 
     def _note_restart(self) -> None:
         title = "driver started again after a loss"
+        self.board.interrupt.remote()
         self.board.begin.remote(title, "", 0)
         self.board.end.remote(title, "continues from the ledger")
 

@@ -54,8 +54,8 @@ class ScreenProgress:
         if index == len(self._tasks):
             self._tasks.append(bars.add_task(stage.name, total=stage.total or None, details=""))
         total = stage.total or (1 if stage.finished_at else None)
-        done = total if stage.finished_at and total else stage.done
-        bars.update(self._tasks[index], total=total, completed=done or 0, details=_details(stage))
+        done = stage.done if stage.total else int(stage.finished_at is not None)
+        bars.update(self._tasks[index], total=total, completed=done, details=_details(stage))
         if stage.finished_at:
             bars.stop_task(self._tasks[index])
 
@@ -65,7 +65,8 @@ class ScreenProgress:
             return
         self._printed[index] = float("inf") if stage.finished_at else time.time()
         seconds = (stage.finished_at or time.time()) - stage.started_at
-        state = f"done in {seconds:.0f} s" if stage.finished_at else "running"
+        word = "done in" if stage.done >= stage.total else "ended after"
+        state = f"{word} {seconds:.0f} s" if stage.finished_at else "running"
         self._console.print(f"{stage.name:<36} {state:<14} {_details(stage)}", highlight=False, soft_wrap=True)
 
 

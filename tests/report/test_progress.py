@@ -1,5 +1,6 @@
 import io
 
+import pytest
 from rich.console import Console
 
 from siked_ray.driver.board import ProgressBoard
@@ -58,3 +59,27 @@ def test_a_terminal_shows_bars():
     the_board.begin("starting engines", "", 0)
     text = shown(the_board, terminal=True, times=3)
     assert "teacher samples" in text and "starting engines" in text and "1,200/1,200 requests" in text
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_stage_that_was_interrupted_is_not_done(terminal: bool) -> None:
+    the_board = board()
+    the_board.interrupt()
+    text = shown(the_board, terminal=terminal)
+    assert "600/1,200 requests" in text and "interrupted" in text
+    assert "done in" not in text
+    the_board.begin("teacher samples", "requests", 1200)
+    assert [stage.finished_at is None for stage in the_board.snapshot()] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("unit", "done", "is_kept"), [("steps", 3, True), ("steps", 0, False), ("steps", 9, False), ("requests", 3, False)]
+)
+def test_only_training_under_way_has_something_to_keep(unit: str, done: int, is_kept: bool) -> None:
+    the_board = ProgressBoard()
+    the_board.begin("a stage", unit, 9)
+    the_board.advance("a stage", done, {})
+    assert not the_board.is_to_stop()
+    assert the_board.stop() == is_kept and the_board.is_to_stop()
+    the_board.end("a stage")
+    assert not the_board.stop()
