@@ -1,10 +1,11 @@
 """A real run across two nodes on this machine: vLLM engines on both, DeepSpeed workers on both, losses in between.
 
-    python benchmarks/two_nodes.py [--job jobs/smoke.yaml] [--kill]
+    python benchmarks/two_nodes.py [--job jobs/smoke.yaml] [--kill] [--same-as RUN]
 
 Two raylets with one CPU each, so that an engine, and then a training worker, has to be on either. With `--kill` a
 worker node is killed while the student is sampled and another while it is trained; each is replaced. Prints the
-mixtures' hashes, which have to be the same with and without `--kill`.
+mixtures' hashes, which have to be the same with and without `--kill`; with `--same-as` they have to be those of a
+finished run of the same job on one node.
 """
 
 import argparse
@@ -31,6 +32,12 @@ def shown(run_dir: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text())["stages"] if path.exists() else []
 
 
+def mixtures_of(run_dir: Path) -> list[str]:
+    """Beginnings of the hashes of a run's mixtures."""
+    summary = json.loads((run_dir / "summary.json").read_text())
+    return [one["mixture"]["sha256"][:16] for one in summary["iterations"]]
+
+
 def running(run_dir: Path, words: str) -> bool:
     """True while a stage with these words in its name is not finished, and has done something or taken some time."""
     stages = [one for one in shown(run_dir) if words in one["name"] and one["finished_at"] is None]
@@ -54,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--job", default="jobs/smoke.yaml")
     parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--same-as", type=Path, metavar="RUN")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="siked-two-") as folder, started_cluster(2, num_cpus=1) as nodes:
         run_dir = Path(folder) / "run"
@@ -64,19 +72,21 @@ def main() -> None:
         if options.kill:
             killed = [words for words in ("student samples", "training") if kill_during(words, run_dir, nodes, process)]
         code = process.wait(timeout=_TIMEOUT_S)
-        summary = json.loads((run_dir / "summary.json").read_text())
+        summary, mixtures = json.loads((run_dir / "summary.json").read_text()), mixtures_of(run_dir)
         print(
             json.dumps(
                 {
                     "exit_code": code,
                     "status": summary["status"],
                     "killed_during": killed,
-                    "mixtures": [one["mixture"]["sha256"][:16] for one in summary["iterations"]],
+                    "mixtures": mixtures,
                     "seconds": round(time.monotonic() - started),
                     "logs": sorted(path.name for path in (run_dir / "logs").iterdir()),
                 }
             )
         )
+        if options.same_as and mixtures != mixtures_of(options.same_as):
+            sys.exit(f"The mixtures of {options.same_as} are others: {mixtures_of(options.same_as)}")
         sys.exit(code)
 
 
