@@ -53,6 +53,7 @@ def endpoint_options(source: TeacherSource) -> EndpointOptions:
 def _vllm_options(engine: EngineSettings, max_model_len: int, trust_remote_code: bool) -> EngineOptions:
     return EngineOptions(
         use_gpu=engine.gpus_per_engine > 0,
+        num_threads=max(int(engine.cpus_per_engine), 1),
         max_num_seqs=engine.max_num_seqs,
         max_model_len=max_model_len,
         dtype=engine.dtype,

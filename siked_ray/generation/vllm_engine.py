@@ -17,7 +17,8 @@ from typing import Any
 from siked_ray.data.encoding import encode_prompt, encode_text
 from siked_ray.generation.engine import EncodedPrompt, EngineFailure, RequestRejected, Sample, SamplingParameters
 
-#: Read by vLLM at import. One OpenMP thread and no binding: two engines otherwise share one core, 7x slower.
+#: Read by vLLM at import. One OpenMP thread unless told otherwise, and no binding: two engines otherwise share one
+#: core, 7x slower.
 CPU_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
@@ -33,9 +34,11 @@ _MIN_BATCHED_TOKENS_ON_CPU = 4096
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineOptions:
-    """How an engine is started. `use_gpu` False is vLLM's CPU build. `gpu_memory_utilization` is of a whole GPU."""
+    """How an engine is started. `use_gpu` False is vLLM's CPU build, with `num_threads` for a step.
+    `gpu_memory_utilization` is of a whole GPU."""
 
     use_gpu: bool
+    num_threads: int
     max_num_seqs: int
     max_model_len: int
     dtype: str
@@ -49,7 +52,7 @@ class EngineOptions:
     def environment(self) -> dict[str, str]:
         """Variables that have to be set before vLLM is imported."""
         if not self.use_gpu:
-            return ENVIRONMENT | CPU_ENVIRONMENT
+            return ENVIRONMENT | CPU_ENVIRONMENT | {"OMP_NUM_THREADS": str(self.num_threads)}
         return ENVIRONMENT | ({"VLLM_BATCH_INVARIANT": "1"} if self.batch_invariant else {})
 
 

@@ -15,7 +15,9 @@ class EngineSettings(Settings):
     num_engines: PositiveInt | tuple[PositiveInt, PositiveInt] = Field(
         default=1, description="Engines that live through the run; `[min, max]` grows with the rows that wait."
     )
-    cpus_per_engine: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Logical CPUs reserved per engine.")
+    cpus_per_engine: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="Logical CPUs reserved per engine, and threads of one on CPUs."
+    )
     gpus_per_engine: Annotated[float, Field(ge=0)] = Field(
         default=0.0, description="GPUs reserved per engine; 0.5 puts two engines on one GPU."
     )

@@ -62,7 +62,9 @@ class TrainingSettings(Settings):
     num_workers: PositiveInt | Annotated[list[PositiveInt], Field(min_length=2, max_length=2)] = Field(
         default=1, description="Data-parallel workers; `[min, max]`: as many of these as there is room for."
     )
-    cpus_per_worker: Annotated[float, Field(ge=0)] = Field(default=1.0, description="Logical CPUs reserved per worker.")
+    cpus_per_worker: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="Logical CPUs reserved per worker, and threads of one on CPUs."
+    )
     gpus_per_worker: Annotated[float, Field(ge=0)] = Field(default=0.0, description="GPUs reserved per worker.")
     zero_stage: Literal[0, 1, 2, 3] = Field(default=1, description="DeepSpeed ZeRO stage.")
     offload: OffloadSettings = OffloadSettings()

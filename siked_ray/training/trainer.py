@@ -160,7 +160,7 @@ def run_config(name: str, group: WorkerGroup, storage: Storage) -> Any:
     from siked_ray.training.patience import Patience
 
     train: Any = ray.train
-    on_cpu = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": "1"}
+    on_cpu = {"DS_ACCELERATOR": "cpu", "OMP_NUM_THREADS": str(max(int(group.cpus_per_worker), 1))}
     start_timeout_s = float(os.environ.get(*_START_TIMEOUT))
     return train.RunConfig(
         name=name,

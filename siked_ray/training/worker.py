@@ -1,5 +1,6 @@
 """What every training worker runs; Ray Train has placed it and set up the process group."""
 
+import os
 import shutil
 import tempfile
 import time
@@ -36,7 +37,7 @@ def run_worker(job: Job) -> dict[str, Any]:
     redirect_output(Path(f"{job.log_prefix}_{rank:02d}.log"))
     job = replace(job, start=local_model(job.start))
     if not job.use_gpu:
-        torch.set_num_threads(1)
+        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # as run_config says
     plan = job.plan
     tokenizer = load_tokenizer(job.start, trust_remote_code=plan.trust_remote_code)
     data = _tokenised(job, tokenizer, rank, num_workers)

@@ -44,6 +44,13 @@ def test_workers_are_not_waited_for_longer_than_stages_are(start_timeout_s, num_
     assert (failures.controller_failure_limit, failures.max_failures) == (num_attempts, 1)
 
 
+@pytest.mark.parametrize(("cpus", "threads"), [("0.5", "1"), ("4", "4")])
+def test_a_worker_on_cpus_has_a_thread_for_each(cpus: str, threads: str, make_config):
+    config = make_config(f"training.cpus_per_worker={cpus}")
+    environment = run_config("training", worker_group(config), Storage("/run")).worker_runtime_env
+    assert environment["env_vars"]["OMP_NUM_THREADS"] == threads
+
+
 def test_what_is_said_when_there_is_no_place(make_config):
     changes = ("num_workers=4", "gpus_per_worker=1")
     group = worker_group(make_config("cluster.placement_timeout_s=60", *(f"training.{one}" for one in changes)))
