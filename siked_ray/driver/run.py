@@ -91,10 +91,11 @@ class Driver:
         title = "stopping"
         self.board.begin.remote(title, "", 0)
         threading.Timer(_FLUSH_S + _CHECKPOINT_S + _FAREWELL_S, _leave, [self.board]).start()
+        kept = "what was durable before is kept"
         with suppress(Exception):
-            self._keep()
+            kept = self._keep()
         if self._ended is None:
-            self.board.end.remote(title, "finished rows and a checkpoint are kept")
+            self.board.end.remote(title, kept)
             self._sign_of_life.state = "stopped"
             self._sign_of_life.write()
         threading.Timer(_FAREWELL_S, _leave, [self.board]).start()
@@ -143,15 +144,21 @@ class Driver:
         finally:
             self._stages.close()
 
-    def _keep(self) -> None:
+    def _keep(self) -> str:
+        """Says what was kept."""
         import ray
 
         deadline = time.monotonic() + _CHECKPOINT_S
         is_training = ray.get(self.board.stop.remote())
         if self._stages is not None:
             self._stages.flush(_FLUSH_S)
-        while is_training and time.monotonic() < deadline and not ray.get(self.board.is_kept.remote()):
+        if not is_training:
+            return "finished rows are kept"
+        while not ray.get(self.board.is_kept.remote()):
+            if time.monotonic() > deadline:
+                return f"no checkpoint came within {_CHECKPOINT_S:.0f} s; the one before is kept"
             time.sleep(_LOOK_INTERVAL_S)
+        return "a checkpoint is kept"
 
     def _write_model_cards(self) -> None:
         for record in self._ledger.records():
