@@ -28,7 +28,7 @@ from siked_ray.driver.inputs import write_inputs
 from siked_ray.driver.placement import cpus_wanted
 from siked_ray.driver.preflight import Checked
 from siked_ray.driver.reach import check_run_directory_is_shared
-from siked_ray.errors import SikedError, StageError
+from siked_ray.errors import SikedError, StageError, UserError
 
 _REFRESH_S = 0.5
 _CALL_TIMEOUT_S = 10.0
@@ -168,8 +168,14 @@ def _connect(config: Config) -> None:
         "logging_level": logging.ERROR,
         "configure_logging": True,
     }
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(**quiet)
+    if address := os.environ.get("RAY_ADDRESS"):
+        try:
+            ray.init(**quiet)
+        except ConnectionError as error:
+            raise UserError(
+                f"No Ray cluster answers at RAY_ADDRESS={address} ({str(error).splitlines()[0]}). Start it, correct "
+                "the address, or unset RAY_ADDRESS to run on this machine alone."
+            ) from None
         return
     # On one's own machine CPUs are only Ray's bookkeeping: idle engines and training workers share the cores.
     num_cpus = max(int(cpus_wanted(config)) + 1, os.cpu_count() or 1)
