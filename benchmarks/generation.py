@@ -25,6 +25,7 @@ from typing import Any
 
 from siked_ray.config import Config, load_config
 from siked_ray.core.verdict import Verdict
+from siked_ray.data.encoding import encode_forced
 from siked_ray.data.problems import load_problems
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
@@ -38,7 +39,7 @@ from siked_ray.generation.engine import EncodedPrompt, Sample, SamplingParameter
 from siked_ray.generation.pool import EnginePool
 from siked_ray.generation.requests import missing_requests, request_batches
 from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
-from siked_ray.generation.vllm_engine import engine_arguments
+from siked_ray.generation.vllm_options import engine_arguments
 from siked_ray.verification import Verifier
 
 _TABLE = "problems/train.parquet"
@@ -221,12 +222,12 @@ class Recorder:
     name, max_model_len, busy_s = "", None, 0.0
 
     def __init__(self, tokenizer: Any) -> None:
-        from siked_ray.generation.vllm_engine import VllmEngine
-
         self.tokenizer = tokenizer
         self.requests: list[dict[str, Any]] = []
         self.row: dict[str, Any] = {}
-        self.encode = VllmEngine.encode.__get__(self)
+
+    def encode(self, prompt: str, forced: str) -> EncodedPrompt:
+        return EncodedPrompt(text=prompt + forced, token_ids=encode_forced(self.tokenizer, prompt, forced))
 
     def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
         self.requests.append(self.row | {"token_ids": prompt.token_ids} | asdict(parameters))

@@ -4,9 +4,9 @@ When a run finishes before all kills are done, the next one begins.
 
     python benchmarks/kills.py jobs/smoke.yaml [--kills 20] [--every 5 25] [--undisturbed RUN] [--work FOLDER]
 
-Victims, whoever was killed least and lives within a minute: the command, the driver actor, a generator actor with its
-engine, a verifier's worker process, a training worker. A command that ended with an error is given again. Real engines,
-real training; nothing of the run is told what happens to it.
+Victims, whoever was killed least and lives within a minute: the command, the driver actor, a generator actor, the
+process of its engine, a verifier's worker process, a training worker. A command that ended with an error is given
+again. Real engines, real training; nothing of the run is told what happens to it.
 """
 
 import argparse
@@ -24,8 +24,9 @@ from typing import Any
 
 import psutil
 
+_VLLM = "siked_ray.generation.vllm_process"
 _ACTORS = {"engine": "ray::Generator", "driver": "ray::Driver", "training worker": "ray::RayTrainWorker"}
-_KINDS = ("command", "verifier worker", *_ACTORS)
+_KINDS = ("command", "verifier worker", "vLLM", *_ACTORS)
 _TIMEOUT_S = 3600.0
 _PATIENCE_S = 60.0
 
@@ -115,8 +116,10 @@ def living(command: psutil.Process) -> dict[str, list[psutil.Process]]:
     with suppress(psutil.NoSuchProcess):
         tree = command.children(recursive=True)
         found = {kind: [one for one in tree if title(one).startswith(name)] for kind, name in _ACTORS.items()}
-        workers = [child for engine in found["engine"] for child in children(engine)]
-        return {"command": [command], "verifier worker": workers, **found}
+        processes = [child for engine in found["engine"] for child in children(engine)]
+        engines = [one for one in processes if _VLLM in title(one)]
+        workers = [one for one in processes if one not in engines]
+        return {"command": [command], "verifier worker": workers, "vLLM": engines, **found}
     return {"command": [command]}
 
 

@@ -35,6 +35,12 @@ def encode_text(tokenizer: Any, text: str) -> list[int]:
     return encode_texts(tokenizer, [text])[0]
 
 
+def encode_forced(tokenizer: Any, prompt: str, forced: str) -> list[int]:
+    """Token ids of a prompt and the beginning of the response that is forced, a piece of its own ("" for none)."""
+    token_ids = encode_prompt(tokenizer, prompt)
+    return token_ids + encode_text(tokenizer, forced) if forced else token_ids
+
+
 def encode_responses(tokenizer: Any, responses: Sequence[str]) -> list[list[int]]:
     """Token ids of responses, tags tokenised on their own, with the end-of-sequence token that stops generation."""
     pieces = [_pieces(response) for response in responses]

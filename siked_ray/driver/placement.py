@@ -10,7 +10,8 @@ from siked_ray.driver.demand import CLIENT, STUDENT, Bundle, engines_demand, is_
 from siked_ray.generation.openai_engine import EndpointOptions, OpenAIEngine
 from siked_ray.generation.pool import EngineSpec, PoolSize
 from siked_ray.generation.task import SamplingPlan, greedy_plan
-from siked_ray.generation.vllm_engine import EngineOptions, VllmEngine
+from siked_ray.generation.vllm_engine import VllmEngine
+from siked_ray.generation.vllm_options import EngineOptions
 from siked_ray.loop import LoopRules
 from siked_ray.settings import EngineSettings, TeacherSource
 from siked_ray.training.plan import TrainingPlan

@@ -1,4 +1,4 @@
-"""What sampling needs of an engine, whatever runs behind it: vLLM in this process, a server, or a fake in tests."""
+"""What sampling needs of an engine, whatever runs behind it: vLLM, a server, or a fake in tests."""
 
 from collections.abc import Callable
 from concurrent.futures import Future

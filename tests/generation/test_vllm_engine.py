@@ -3,7 +3,7 @@
 import pytest
 
 from siked_ray.driver.placement import engine_spec
-from siked_ray.generation.vllm_engine import engine_arguments
+from siked_ray.generation.vllm_options import engine_arguments
 
 
 def test_the_cache_on_cpus_can_be_a_fraction_of_a_gib(make_config):

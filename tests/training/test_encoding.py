@@ -7,10 +7,10 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from siked_ray.core.prompts import PromptTemplates, student_prompt, student_response
 from siked_ray.core.strategy import AnswerKind, Strategy
-from siked_ray.data.encoding import encode_prompt, encode_response, encode_text
+from siked_ray.data.encoding import encode_forced, encode_prompt, encode_response, encode_text
 from siked_ray.generation.batch import BatchSampler
+from siked_ray.generation.engine import EncodedPrompt
 from siked_ray.generation.task import GenerationTask, Role, greedy_plan
-from siked_ray.generation.vllm_engine import VllmEngine
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}</s>{% endfor %}"
@@ -76,7 +76,10 @@ def forced_prompt(tokenizer, templates: PromptTemplates, strategy: Strategy, que
     submitted = []
 
     class Engine:
-        name, max_model_len, tokenizer, encode = "", None, None, VllmEngine.encode
+        name, max_model_len = "", None
+
+        def encode(self, prompt, forced):
+            return EncodedPrompt(text=prompt + forced, token_ids=encode_forced(tokenizer, prompt, forced))
 
         def submit(self, prompt, _):
             submitted.append(prompt.token_ids)
@@ -93,9 +96,7 @@ def forced_prompt(tokenizer, templates: PromptTemplates, strategy: Strategy, que
         plan=greedy_plan(1),
         program_timeout_s=1,
     )
-    engine = Engine()
-    engine.tokenizer = tokenizer
-    sampler = BatchSampler(task, engine, None, None)
+    sampler = BatchSampler(task, Engine(), None, None)
     row = {"problem_id": "p", "question": question, "answer": "1", "strategy": strategy.name}
     with pytest.raises(InterruptedError):
         list(sampler.run([row]))
