@@ -5,7 +5,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,13 +17,22 @@ from siked_ray.generation.dispatch import Dispatch
 from siked_ray.generation.durable import compact
 from siked_ray.generation.pool import EnginePool
 from siked_ray.generation.requests import missing_requests, request_batches
-from siked_ray.training.plan import TrainingPlan
-from tests.cluster.conftest import Nodes, started_cluster
+from tests.cluster.conftest import ROOT, Nodes, started_cluster
 from tests.generation.conftest import FunctionEngine, make_sink, make_size, make_spec, make_task, write_problems
-from tests.training.deepspeed_runs import plan_values
-from tests.training.trained import Board, group, train_small
+from tests.training.trained import Board
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(400)]
+
+TRAINING = """
+import sys; from pathlib import Path
+import ray
+from siked_ray.training.plan import TrainingPlan
+from tests.training.deepspeed_runs import plan_values
+from tests.training.trained import group, train_small
+ray.init(namespace="test", log_to_driver=False, logging_level="ERROR")
+plan = TrainingPlan(**plan_values(epochs=400, rows_per_step=2, micro_batch_size=1, zero_stage=2))
+train_small(Path(sys.argv[1]), sys.argv[2], plan, group(checkpoint_interval_s=10_000.0), ray.get_actor("board"))
+"""
 
 
 @pytest.fixture
@@ -84,36 +92,33 @@ def test_engines_leave_a_draining_node_without_losing_a_row(nodes: Nodes, tmp_pa
     assert len({(row["problem_id"], row["requested"]) for row in rows}) == num_rows
 
 
-def test_training_takes_a_checkpoint_before_a_node_goes(nodes: Nodes, tiny_model: str, tmp_path: Path):
+def test_training_takes_a_checkpoint_before_a_node_goes(
+    nodes: Nodes, tiny_model: str, tmp_path: Path, request: pytest.FixtureRequest
+):
     """The stage is far longer than the test, which ends once it has seen it go on elsewhere."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     stays = NodeAffinitySchedulingStrategy(node_id=ray.get_runtime_context().get_node_id(), soft=False)
-    board = ray.remote(Board).options(num_cpus=0, scheduling_strategy=stays).remote()
-    plan = TrainingPlan(**plan_values(epochs=400, rows_per_step=2, micro_batch_size=1, zero_stage=2))
-
-    def train() -> None:
-        with suppress(Exception):  # it is cut off
-            train_small(tmp_path, tiny_model, plan, group(checkpoint_interval_s=10_000.0), board)
-
-    training = threading.Thread(target=train, daemon=True)
-    training.start()
+    board = ray.remote(Board).options(num_cpus=0, scheduling_strategy=stays, name="board", namespace="test").remote()
+    command = [sys.executable, "-c", TRAINING, str(tmp_path), tiny_model]
+    training = subprocess.Popen(command, cwd=ROOT)  # a process that can be cut off
+    request.addfinalizer(training.kill)
     while ray.get(board.step.remote()) < 20:
-        assert training.is_alive()
+        assert training.poll() is None
         time.sleep(0.1)
     leaving = node_that_may_go(nodes)
     drain(nodes, leaving, 120)
     nodes.add()
     while not (checkpoints := sorted(tmp_path.glob("checkpoints/student-*/step_*"))):
-        assert training.is_alive()
+        assert training.poll() is None
         time.sleep(0.1)
     kept = int(checkpoints[0].name.split("_")[1])
     time.sleep(3)  # Ray Train writes down that it is complete
     before = ray.get(board.step.remote())
     nodes.kill(leaving)
     while (now := ray.get(board.step.remote())) >= before:
-        assert training.is_alive()
+        assert training.poll() is None
         before = now
         time.sleep(0.02)
     assert kept < now < before, "on from the checkpoint, which no interval asked for"
