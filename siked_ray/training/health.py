@@ -9,13 +9,15 @@ _DIVERGED = 1.5
 #: Nats above the best. A student that goes on from trained weights begins near its best, and the learning rate's new
 #: peak lifts its loss for a while: 0.12 to 0.24 in the demo.
 _RISEN = 0.3
-_MOVED = 0.01
+#: Shares of the first mean: by one of them down or the other up, and a loss has moved. A rise has its own rule.
+_FALLEN = 0.01
+_LIFTED = 0.1
 
 
 def warning(losses: Sequence[float], num_steps: int) -> str | None:
-    """A sentence on a loss (nats per target) that rises far above its best, or does not fall; None when all is well.
+    """A sentence on a loss (nats per target) that rises far above its best, or does not move; None when all is well.
 
-    A loss that does not fall is said after a quarter of the steps, when there is time left to do something.
+    A loss that does not move is said after a quarter of the steps, when there is time left to do something.
     """
     if len(losses) < 3 * _WINDOW:
         return None
@@ -26,7 +28,8 @@ def warning(losses: Sequence[float], num_steps: int) -> str | None:
             f"The loss rose to {last:.3f}, above its start ({first:.3f}) and {last / best:.1f} times its best: "
             "training diverges; lower training.learning_rate."
         )
-    if len(losses) >= num_steps / 4 and best > (1 - _MOVED) * first:
+    is_flat = best > (1 - _FALLEN) * first and max(means) < (1 + _LIFTED) * first
+    if len(losses) >= num_steps / 4 and is_flat:
         return (
             f"The loss has not moved in {len(losses)} steps ({first:.3f}, now {last:.3f}): raise "
             "training.learning_rate, or check that the mixture's responses can be learned."
