@@ -20,6 +20,7 @@ from siked_ray.data.encoding import encode_forced
 from siked_ray.generation.engine import EngineFailure, RequestRejected, Sample, SamplingParameters
 from siked_ray.generation.vllm_messages import Answers, Draw, Encode, Failed, LoadWeights, Outcome
 from siked_ray.generation.vllm_options import EngineOptions, engine_arguments
+from siked_ray.startup import garbage_collector_paused
 
 
 class Requests(threading.Thread):
@@ -134,7 +135,8 @@ def main(descriptor: int) -> None:
     requests = Requests(channel)
     requests.start()
     try:
-        loop = EngineLoop(model, options, requests, channel)
+        with garbage_collector_paused():  # vLLM collects itself where it measures memory
+            loop = EngineLoop(model, options, requests, channel)
         channel.send(loop.name)
         loop.run()
     except BaseException as error:

@@ -68,7 +68,9 @@ def fine_tune(
     when there is no place for the workers.
     """
     import ray
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.torch import TorchConfig
+
+    from siked_ray.training.without_datasets import TrainerWithoutDatasets
 
     os.environ.setdefault(*_HEALTH_CHECK)
     os.environ.setdefault(*_START_TIMEOUT)
@@ -90,7 +92,7 @@ def fine_tune(
         loggers=group.loggers,
     )
     worker: Any = _run
-    trainer = TorchTrainer(
+    trainer = TrainerWithoutDatasets(
         worker,
         train_loop_config={"job": job},
         scaling_config=_scaling(group),

@@ -15,6 +15,7 @@ from siked_ray.data.encoding import load_tokenizer
 from siked_ray.data.model_folder import local_model
 from siked_ray.errors import StageError
 from siked_ray.logs import redirect_output
+from siked_ray.startup import garbage_collector_paused
 from siked_ray.training.around_steps import AroundSteps
 from siked_ray.training.checkpoint import Checkpoints, load, needs_resharding, read_facts, reshard
 from siked_ray.training.export import export
@@ -35,6 +36,7 @@ def run_worker(job: Job) -> dict[str, Any]:
     context = ray.train.get_context()
     rank, num_workers = context.get_world_rank(), context.get_world_size()
     redirect_output(Path(f"{job.log_prefix}_{rank:02d}.log"))
+    _import_libraries()
     job = replace(job, start=local_model(job.start))
     if not job.use_gpu:
         torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # as run_config says
@@ -76,6 +78,13 @@ def run_worker(job: Job) -> dict[str, Any]:
         "candidates": candidates.found,
         "warnings": around.warnings,
     }
+
+
+def _import_libraries() -> None:
+    """What takes seconds, at once and quickly; where it is needed it is imported again, for nothing."""
+    with garbage_collector_paused():
+        import deepspeed  # noqa: F401
+        from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: F401
 
 
 def _tokenised(job: Job, tokenizer: Any, rank: int, num_workers: int) -> Tokenised:
