@@ -15,7 +15,7 @@ from siked_ray.world.families import FAMILIES, Draft
 from siked_ray.world.families.draft import show
 
 DATASET = "world"
-NUM_PROBLEMS: Mapping[str, int] = {"world:train": 1200, "world:test": 300}
+NUM_PROBLEMS: Mapping[str, int] = {"world:train": 3000, "world:test": 300}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -81,7 +81,7 @@ def test_generation_is_the_same_in_another_process():
 
 def test_world_sets_have_their_sizes_and_names():
     train, test = load_world("world:train"), load_world("world:test")
-    assert len(train) >= 1200 and len(test) >= 300
+    assert len(train) == 3000 and len(test) == 300
     for problem in [*train, *test]:
         assert problem.dataset == "world"
         assert problem.problem_id == problem_id("world", problem.question)
