@@ -22,7 +22,7 @@ from siked_ray.training.attention import attention_for, register_packed_attentio
 from siked_ray.training.model import use_fused_loss
 from siked_ray.training.packing import Example, Lengths
 from siked_ray.training.plain_engine import PlainEngine
-from siked_ray.training.plan import TrainingPlan, plan_steps
+from siked_ray.training.plan import TrainingPlan, packed_rows, plan_steps
 from siked_ray.training.steps import Hooks, Progress, Worker, train
 
 MAX_SEQ_LEN, MICRO_BATCH, VOCABULARY, WARM_UP = 1024, 8, 151936, 3
@@ -83,6 +83,7 @@ def ours(examples: list[Example], num_steps: int) -> tuple[float, float]:
     engine = PlainEngine(model.train(), optimizer, schedule, num_micro_steps=1, max_grad_norm=1.0)
     lengths = Lengths.of(examples)
     steps = plan_steps(plan, lengths)
+    rows = packed_rows(examples, *steps.share(range(len(steps)), rank=0, num_workers=1))
     clock = Clock(model, num_steps)
 
     def after_step(progress: Progress, due: bool) -> None:
@@ -90,7 +91,7 @@ def ours(examples: list[Example], num_steps: int) -> tuple[float, float]:
             raise _Enough
 
     with suppress(_Enough):
-        train(engine, examples, lengths, steps, plan, Worker(fused_loss=fused), hooks=Hooks(after_step=after_step))
+        train(engine, rows, steps, plan, Worker(fused_loss=fused), hooks=Hooks(after_step=after_step))
     return clock.result
 
 

@@ -14,10 +14,12 @@ def main(run: Path) -> None:
         metrics, total = stage["metrics"], stage["seconds"]
         parts = {name: f"{seconds:.1f}" for name, seconds in metrics["overhead_s"].items()}
         start = total - metrics["seconds"] - sum(metrics["overhead_s"].values())
+        compute_s = metrics["seconds"] - metrics["waited_s"]
         print(
             f"{stage['stage']}: {total:.1f} s, {metrics['steps']} steps and {metrics['tokens']:,} tokens in "
-            f"{metrics['seconds']:.1f} s; not compute {1 - metrics['seconds'] / total:.0%} "
-            f"(start, end and checkpoints {start:.1f} s, {parts}); padding {metrics['padding']:.2%}"
+            f"{metrics['seconds']:.1f} s; not compute {1 - compute_s / total:.1%} "
+            f"(start, end and checkpoints {start:.1f} s, waiting for data {metrics['waited_s']:.1f} s, {parts}); "
+            f"padding {metrics['padding']:.2%}"
         )
 
 

@@ -57,7 +57,7 @@ def measure_siked(model: str, seconds: float) -> float:
     from siked_ray.data.encoding import encode_prompts, encode_responses
     from siked_ray.training.model import load_model, wrap
     from siked_ray.training.packing import Example, Lengths
-    from siked_ray.training.plan import plan_steps
+    from siked_ray.training.plan import packed_rows, plan_steps
     from siked_ray.training.steps import Hooks, Progress, Worker, train
 
     os.environ |= {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
@@ -69,8 +69,8 @@ def measure_siked(model: str, seconds: float) -> float:
     examples = [
         Example(torch.tensor(p).numpy(), torch.tensor(r).numpy()) for p, r in zip(prompts, responses, strict=True)
     ]
-    lengths = Lengths.of(examples)
-    schedule = plan_steps(plan, lengths)
+    schedule = plan_steps(plan, Lengths.of(examples))
+    packed = packed_rows(examples, *schedule.share(range(len(schedule)), rank=0, num_workers=1))
     student, _ = load_model(model, plan, dtype=torch.float32)
     engine = wrap(student, plan, num_steps=len(schedule), num_workers=1, bfloat16=False)
     clock, seen = Clock(seconds), 0
@@ -82,7 +82,7 @@ def measure_siked(model: str, seconds: float) -> float:
             raise _Enough
 
     with suppress(_Enough):
-        train(engine, examples, lengths, schedule, plan, Worker(), hooks=Hooks(after_step=after_step))
+        train(engine, packed, schedule, plan, Worker(), hooks=Hooks(after_step=after_step))
     return clock.speed
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,6 +115,23 @@ class Storage:
             for index in range(file.num_row_groups):
                 yield file.read_row_group(index, columns=[column])[column].to_pylist()
 
+    def row_group_sizes(self, name: str) -> list[int]:
+        """Rows of each row group of a file."""
+        with self._parquet_file(name) as file:
+            return [file.metadata.row_group(index).num_rows for index in range(file.num_row_groups)]
+
+    def parquet_batches(
+        self, name: str, columns: list[str], batch_size: int, row_groups: Sequence[int]
+    ) -> "Iterator[pa.RecordBatch]":
+        """Some row groups of a file, `batch_size` rows at a time; they are never in memory as a whole."""
+        with self._parquet_file(name) as file:
+            yield from file.iter_batches(batch_size, row_groups=list(row_groups), columns=columns)
+
+    def read_columns(self, name: str, columns: list[str]) -> "pa.Table":
+        """Some columns of a file; only their own bytes are read."""
+        with self._parquet_file(name) as file:
+            return file.read(columns)
+
     def read_row_group(self, name: str, index: int, columns: list[str]) -> "pa.Table":
         """One row group; only its own bytes are read."""
         with self._parquet_file(name) as file:
@@ -141,7 +158,7 @@ class Storage:
         num_rows = 0
         with pq.ParquetWriter(target, batches.schema, filesystem=filesystem, compression="zstd") as writer:
             for batch in batches:
-                writer.write_batch(batch)
+                writer.write_batch(batch, _ROW_GROUP_SIZE)
                 num_rows += batch.num_rows
         if target != path:
             _put_in_place(target, path)

@@ -52,6 +52,10 @@ class ProgressBoard:
         stage.done, stage.figures = done, figures
         _count(stage)
 
+    def show(self, name: str, figures: dict[str, str]) -> None:
+        """What there is to say of a stage before it counts anything."""
+        self._latest(name).figures = figures
+
     def training(self, name: str, step: int, num_steps: int, loss: float, tokens_per_s: float) -> None:
         """Called from a training worker after optimizer steps."""
         stage = self._latest(name)

@@ -1,14 +1,15 @@
 """Requests of a sampling stage: (problem, strategy) rows out of the problem tables, streamed by Ray Data.
 
-The driver looks at ids only and says which rows are wanted; tasks read the questions and lay the rows out. They
-reserve no CPU, so that they run also where the engines have taken all of them.
+The driver looks at ids only and says which rows are wanted; tasks read the questions and lay the rows out.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from siked_ray.data.storage import Storage
+from siked_ray.data.task_dataset import task_dataset
 from siked_ray.generation.durable import RowKey
 from siked_ray.generation.task import Row
 
@@ -52,14 +53,8 @@ def missing_requests(
 
 def request_batches(storage: Storage, blocks: Sequence[RequestBlock], batch_size: int) -> Iterator[list[Row]]:
     """Stream the rows in lists of `batch_size`; strategies of a problem side by side (they share their prompt)."""
-    import ray
-
-    data = ray.data.read_datasource(
-        _request_source(storage, blocks),
-        num_cpus=0,
-        concurrency=min(_TASKS_AT_ONCE, len(blocks)),
-        override_num_blocks=len(blocks),
-    )
+    tasks = [partial(_laid_out, storage, block) for block in blocks]
+    data = task_dataset(tasks, tasks_at_once=_TASKS_AT_ONCE, ordered=False)
     batches = data.iter_batches(batch_size=batch_size, batch_format="pyarrow", prefetch_batches=_BATCHES_AHEAD)
     for batch in batches:
         yield batch.to_pylist()
@@ -75,23 +70,5 @@ def lay_out(storage: Storage, block: RequestBlock) -> "pa.Table":
     return problems.take(pa.array(positions, pa.int64())).append_column("strategy", pa.array(strategies, pa.string()))
 
 
-def _request_source(storage: Storage, blocks: Sequence[RequestBlock]) -> Any:
-    from ray.data import Datasource, ReadTask
-    from ray.data.block import BlockMetadata
-
-    def read_task(block: RequestBlock) -> ReadTask:
-        unknown = BlockMetadata(num_rows=len(block), size_bytes=None, input_files=None, exec_stats=None)
-        return ReadTask(lambda: iter([lay_out(storage, block)]), unknown)
-
-    class RequestSource(Datasource):  # type: ignore[misc]  # Ray's classes are untyped here
-        """One read task per block."""
-
-        def estimate_inmemory_data_size(self) -> int | None:
-            return None
-
-        def get_read_tasks(
-            self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
-        ) -> list[ReadTask]:
-            return [read_task(block) for block in blocks]
-
-    return RequestSource()
+def _laid_out(storage: Storage, block: RequestBlock) -> "Iterator[pa.Table]":
+    yield lay_out(storage, block)

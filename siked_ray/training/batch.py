@@ -3,20 +3,14 @@
 Shape suffixes: T tokens of the micro batch, E examples, L targets.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from siked_ray.training.packing import Example
+from siked_ray.training.packing import PackedRow
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-class Examples(Protocol):
-    """Examples by index: a list, or a reader that fetches them as they are needed."""
-
-    def __getitem__(self, index: int, /) -> Example: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +31,7 @@ class Batch:
         return np.append(self.starts_E[1:], len(self.input_ids_T))
 
 
-def collate(
-    rows: "Iterable[Iterable[int] | np.ndarray]", examples: Examples, *, pad_token_id: int, loss_on: str
-) -> Batch:
+def collate(rows: Sequence[PackedRow], *, pad_token_id: int, loss_on: str) -> Batch:
     """Lay out packed rows. Positions restart with every example.
 
     The first token of an example is never a target. An empty batch becomes one padding token without loss, so that
@@ -47,27 +39,26 @@ def collate(
     """
     import numpy as np
 
-    picked = [examples[int(index)] for row in rows for index in row]
-    if not picked:
+    if not rows:
         none, zero = np.zeros(0, dtype=np.int64), np.zeros(1, dtype=np.int64)
         return Batch(np.full(1, pad_token_id, dtype=np.int64), zero, zero, none, none)
-    lengths = np.array([len(example) for example in picked])
-    starts_E = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    input_ids_T = np.concatenate([part for e in picked for part in (e.prompt, e.response)]).astype(np.int64)
-    firsts = starts_E + np.array([_first_target(example, loss_on) for example in picked])
-    spans = zip(firsts, starts_E + lengths, strict=True)
-    targets_at_L = np.concatenate([np.arange(first, end) for first, end in spans])
+    input_ids_T = np.concatenate([row.tokens for row in rows]).astype(np.int64)
+    prompts_E, responses_E = (
+        np.concatenate([getattr(row, name) for row in rows]).astype(np.int64)
+        for name in ("prompt_lengths", "response_lengths")
+    )
+    lengths_E = prompts_E + responses_E
+    starts_E = np.cumsum(lengths_E) - lengths_E
+    position_ids_T = np.arange(len(input_ids_T)) - np.repeat(starts_E, lengths_E)
+    first_targets_E = np.maximum(prompts_E, 1) if loss_on == "response" else np.ones_like(prompts_E)
+    targets_at_L = np.flatnonzero(position_ids_T >= np.repeat(first_targets_E, lengths_E))
     return Batch(
         input_ids_T=input_ids_T,
-        position_ids_T=np.arange(len(input_ids_T)) - np.repeat(starts_E, lengths),
+        position_ids_T=position_ids_T,
         starts_E=starts_E,
         predictors_L=targets_at_L - 1,
         targets_L=input_ids_T[targets_at_L],
     )
-
-
-def _first_target(example: Example, loss_on: str) -> int:
-    return max(len(example.prompt), 1) if loss_on == "response" else 1
 
 
 def labels_of(batch: Batch, *, ignored: int) -> "np.ndarray":

@@ -40,6 +40,12 @@ def read_facts(folder: Path) -> Facts:
     return Facts(**json.loads((folder / _FACTS).read_text()))
 
 
+def facts_of(checkpoint: Any) -> Facts:
+    """The facts of a checkpoint of Ray Train's, wherever it lies, without fetching the rest of it."""
+    with checkpoint.filesystem.open_input_stream(f"{checkpoint.path}/{_FACTS}") as stream:
+        return Facts(**json.loads(stream.read()))
+
+
 def needs_resharding(facts: Facts, num_workers: int) -> bool:
     """ZeRO's state is cut by the number of workers; without ZeRO every worker has all of it."""
     return facts.zero_stage > 0 and facts.num_workers != num_workers

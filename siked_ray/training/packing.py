@@ -6,7 +6,7 @@ and every worker can count the targets of the whole step from the lengths, witho
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,8 @@ _LOOK_AHEAD_ROWS = 3
 SHUFFLE_BLOCK = 4096
 SHUFFLE_WINDOW = 16 * SHUFFLE_BLOCK
 
+Row = TypeVar("Row")
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -29,6 +31,29 @@ class Example:
 
     def __len__(self) -> int:
         return len(self.prompt) + len(self.response)
+
+
+class Examples(Protocol):
+    """Examples by index: a list, or a reader that fetches them as they are needed."""
+
+    def __getitem__(self, index: int, /) -> Example: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRow:
+    """Examples one after the other: their token ids, and how many of each example's are prompt and response."""
+
+    tokens: "np.ndarray"
+    prompt_lengths: "np.ndarray"
+    response_lengths: "np.ndarray"
+
+    @classmethod
+    def of(cls, examples: Sequence[Example]) -> "PackedRow":
+        import numpy as np
+
+        lengths = Lengths.of(examples)
+        parts = [part for example in examples for part in (example.prompt, example.response)]
+        return cls(np.concatenate(parts).astype(np.int32), lengths.prompt, lengths.response)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +76,9 @@ class Lengths:
     def total(self) -> "np.ndarray":
         return self.prompt + self.response
 
-    def num_targets(self, indices: "Sequence[int] | np.ndarray", loss_on: str) -> int:
-        """Tokens of these examples on which a loss is taken; the first token of an example never is one."""
-        import numpy as np
-
-        picked = np.asarray(indices, dtype=np.int64)
-        if loss_on == "response":
-            return int(self.response[picked].sum() - (self.prompt[picked] == 0).sum())
-        return int(self.total[picked].sum() - len(picked))
+    def targets(self, loss_on: str) -> "np.ndarray":
+        """Tokens of every example on which a loss is taken; the first token of an example never is one."""
+        return self.response - (self.prompt == 0) if loss_on == "response" else self.total - 1
 
 
 def epoch_order(num_examples: int, *, seed: int, epoch: int) -> "np.ndarray":
@@ -125,9 +145,11 @@ def _best_fill(lengths: Sequence[int], room: int) -> list[int]:
     return picked
 
 
-def rows_of_worker(
-    step_rows: "Sequence[np.ndarray]", *, rank: int, num_workers: int, micro_batch_size: int, num_micro_steps: int
-) -> "list[Sequence[np.ndarray]]":
-    """This worker's micro batches of a step: always `num_micro_steps`, some of them empty in a short step."""
-    mine = step_rows[rank::num_workers]
-    return [mine[i * micro_batch_size : (i + 1) * micro_batch_size] for i in range(num_micro_steps)]
+def share_of_worker(num_rows: int, *, rank: int, num_workers: int) -> range:
+    """Which of the rows of a step are this worker's; those one after the other go to one worker after the other."""
+    return range(rank, num_rows, num_workers)
+
+
+def in_micro_batches(rows: Sequence[Row], *, micro_batch_size: int, num_micro_steps: int) -> list[Sequence[Row]]:
+    """A worker's rows of a step: always `num_micro_steps` micro batches, some of them empty in a short step."""
+    return [rows[i * micro_batch_size : (i + 1) * micro_batch_size] for i in range(num_micro_steps)]

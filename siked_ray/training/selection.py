@@ -1,39 +1,38 @@
 """Choosing among the weights of several steps by their loss on held-out prompts; test sets have no say in it."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from siked_ray.training.batch import collate
 from siked_ray.training.loss import summed_loss
-from siked_ray.training.packing import pack_rows, rows_of_worker
+from siked_ray.training.packing import PackedRow
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.steps import Worker, sum_over_workers
-from siked_ray.training.tokens import TokenisedRows
 
 
-def held_out_loss(engine: Any, rows: TokenisedRows, plan: TrainingPlan, worker: Worker) -> float:
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """This worker's micro batches of the held-out rows, as many as every other worker's, and the targets of all."""
+
+    micro_batches: Sequence[Sequence[PackedRow]]
+    num_targets: int
+
+
+def held_out_loss(engine: Any, held_out: HeldOut, plan: TrainingPlan, worker: Worker) -> float:
     """Mean loss per target over all held-out rows, in nats (called on every rank, each does its share)."""
     import torch
 
-    packed: Any = list(pack_rows(rows.lengths.total.tolist(), range(len(rows)), plan.max_seq_len))
-    mine = rows_of_worker(
-        packed,
-        rank=worker.rank,
-        num_workers=worker.num_workers,
-        micro_batch_size=plan.micro_batch_size,
-        num_micro_steps=-(-len(packed) // (plan.micro_batch_size * worker.num_workers)),
-    )
     total = 0.0
     engine.module.eval()
     with torch.no_grad():
-        for micro_rows in mine:
-            batch = collate(micro_rows, rows, pad_token_id=worker.pad_token_id, loss_on=plan.loss_on)
+        for micro_rows in held_out.micro_batches:
+            batch = collate(micro_rows, pad_token_id=worker.pad_token_id, loss_on=plan.loss_on)
             total += float(summed_loss(engine, batch, engine.device))
     engine.module.train()
     (total,) = sum_over_workers([total], engine.device)
-    return total / max(rows.lengths.num_targets(range(len(rows)), plan.loss_on), 1)
+    return total / max(held_out.num_targets, 1)
 
 
 class Candidates(Protocol):

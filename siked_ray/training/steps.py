@@ -2,19 +2,17 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import islice
+from typing import Any, Protocol
 
 from siked_ray.errors import StageError
-from siked_ray.training.batch import Examples, collate
+from siked_ray.training.batch import collate
 from siked_ray.training.loss import summed_loss
-from siked_ray.training.packing import Lengths, rows_of_worker
+from siked_ray.training.packing import PackedRow, in_micro_batches, share_of_worker
 from siked_ray.training.plan import Schedule, TrainingPlan
-
-if TYPE_CHECKING:
-    import numpy as np
 
 
 class Engine(Protocol):
@@ -39,11 +37,13 @@ class Due(IntEnum):
 
 @dataclass(slots=True)
 class Progress:
-    """What has been done: optimizer steps, tokens, seconds spent in steps, mean loss per target of each step."""
+    """What has been done: optimizer steps, tokens, seconds spent in steps, those of them that were spent waiting for
+    data, mean loss per target of each step."""
 
     steps: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    waited_s: float = 0.0
     losses: list[float] = field(default_factory=list)
 
 
@@ -68,8 +68,7 @@ class Hooks:
 
 def train(
     engine: Engine,
-    examples: Examples,
-    lengths: Lengths,
+    rows: Iterator[PackedRow],
     schedule: Schedule,
     plan: TrainingPlan,
     worker: Worker,
@@ -77,49 +76,55 @@ def train(
     progress: Progress | None = None,
     hooks: Hooks | None = None,
 ) -> Progress:
-    """Run the optimizer steps that `progress` has not seen yet. Raises StageError when the loss is not finite."""
+    """Run the optimizer steps that `progress` has not seen yet; `rows` are this worker's of those steps, in order.
+
+    Raises StageError when the loss is not finite.
+    """
     progress, hooks = progress or Progress(), hooks or Hooks()
     for step in range(progress.steps, len(schedule)):
         started = time.perf_counter()
-        rows = schedule.rows(step)
+        micro_batches = micro_batches_of(rows, schedule.num_rows(step), plan, worker)
+        progress.waited_s += time.perf_counter() - started
         _seed_dropout(plan, step, worker.rank)
-        loss, due = _step(engine, examples, lengths, rows, plan, worker, hooks.what_is_due)
+        loss, due = _step(engine, micro_batches, int(schedule.num_targets[step]), plan, worker, hooks.what_is_due)
         if not math.isfinite(loss):
             raise StageError(
                 f"The loss is not finite at step {step + 1}; lower training.learning_rate or training.max_grad_norm."
             )
         progress.losses.append(loss)
         progress.steps = step + 1
-        progress.tokens += sum(int(lengths.total[row].sum()) for row in rows)
+        progress.tokens += int(schedule.num_tokens[step])
         progress.seconds += time.perf_counter() - started
         hooks.after_step(progress, due)
     return progress
 
 
+def micro_batches_of(
+    rows: Iterator[PackedRow], num_rows: int, plan: TrainingPlan, worker: Worker
+) -> list[Sequence[PackedRow]]:
+    """The next rows as this worker's micro batches of a step, which has `num_rows` rows over all workers."""
+    num_mine = len(share_of_worker(num_rows, rank=worker.rank, num_workers=worker.num_workers))
+    mine = list(islice(rows, num_mine))
+    assert len(mine) == num_mine, f"the data ended {num_mine - len(mine)} rows before the step did"
+    num_micro_steps = plan.num_micro_steps(worker.num_workers)
+    return in_micro_batches(mine, micro_batch_size=plan.micro_batch_size, num_micro_steps=num_micro_steps)
+
+
 def _step(
     engine: Engine,
-    examples: Examples,
-    lengths: Lengths,
-    rows: "Sequence[np.ndarray]",
+    micro_batches: Sequence[Sequence[PackedRow]],
+    num_targets: int,
     plan: TrainingPlan,
     worker: Worker,
     what_is_due: Callable[[], Due],
 ) -> tuple[float, Due]:
-    """One optimizer step; the mean loss per target over all workers, and what the first worker's clock says."""
-    num_targets = sum(lengths.num_targets(row, plan.loss_on) for row in rows)
-    num_micro_steps = plan.num_micro_steps(worker.num_workers)
+    """One optimizer step with `num_targets` targets over all workers; the mean loss per target, and what the first
+    worker's clock says."""
     # DeepSpeed averages over workers and micro steps; undo both, so that each target weighs 1 / num_targets.
-    scale = worker.num_workers * num_micro_steps / max(num_targets, 1)
-    micro_batches = rows_of_worker(
-        rows,
-        rank=worker.rank,
-        num_workers=worker.num_workers,
-        micro_batch_size=plan.micro_batch_size,
-        num_micro_steps=num_micro_steps,
-    )
+    scale = worker.num_workers * len(micro_batches) / max(num_targets, 1)
     local_loss: Any = 0.0
     for micro_rows in micro_batches:
-        batch = collate(micro_rows, examples, pad_token_id=worker.pad_token_id, loss_on=plan.loss_on)
+        batch = collate(micro_rows, pad_token_id=worker.pad_token_id, loss_on=plan.loss_on)
         loss = summed_loss(engine, batch, engine.device, fused=worker.fused_loss)
         engine.backward(loss * scale)
         engine.step()

@@ -1,7 +1,7 @@
-"""The tokenised mixture: chunks in the run's storage, each written by one worker and read by those who need it.
+"""The tokenised mixture: chunks of rows in the run's storage, written once and read by those who need their tokens.
 
-Rows are streamed out of the Parquet files, so no worker and no driver ever holds the mixture; lengths alone are read by
-all, because the plan of the steps is made of them. Chunks outlive a lost worker, so nothing is tokenised twice.
+No process ever holds the mixture: rows are streamed out of the Parquet files, and only lengths go on to where the steps
+are planned. Chunks outlive the processes that wrote them, so nothing is tokenised twice.
 """
 
 from collections import OrderedDict
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from siked_ray.core.ids import unit_interval
 from siked_ray.data.encoding import encode_prompts, encode_responses
 from siked_ray.data.storage import Storage
-from siked_ray.training.packing import SHUFFLE_BLOCK, SHUFFLE_WINDOW, Example, Lengths
+from siked_ray.training.packing import SHUFFLE_BLOCK, SHUFFLE_WINDOW, Example
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,59 +20,65 @@ if TYPE_CHECKING:
 
 #: Chunks kept in memory: those of the window being packed and of the one before, whose last examples still wait.
 _CACHED_CHUNKS = 2 * (SHUFFLE_WINDOW // SHUFFLE_BLOCK) + 2
+_FACTS = ["prompt_length", "response_length", "held_out"]
+#: Rows that are tokenised by one task, or the rows of one row group where it has more.
+_ROWS_PER_PART = 4 * SHUFFLE_BLOCK
 
 
-@dataclass(frozen=True, slots=True)
-class TokenChunks:
-    """Where the chunks of a mixture lie: `folder` in `storage`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """Row groups of the Parquet file `name`, the `file_index`-th of a mixture; their first row is `first_row`."""
 
-    storage: Storage
-    folder: str
+    name: str
+    file_index: int
+    row_groups: tuple[int, ...]
+    first_row: int
 
-    def name(self, index: int) -> str:
-        return f"{self.folder}/chunk_{index:06d}.parquet"
 
-    def open(self, index: int) -> Any:
-        import pyarrow.parquet as pq
-        from pyarrow.fs import FileSystem
-
-        filesystem, path = FileSystem.from_uri(self.storage.path(self.name(index)))
-        return pq.ParquetFile(path, filesystem=filesystem)
+def parts_of(storage: Storage, names: Sequence[str], rows_per_part: int = _ROWS_PER_PART) -> list[Part]:
+    """The mixture's files in parts of `rows_per_part` rows or a few more, in their order."""
+    parts: list[Part] = []
+    for file_index, name in enumerate(names):
+        row_groups: list[int] = []
+        first_row = end = 0
+        sizes = storage.row_group_sizes(name)
+        for index, num_rows in enumerate(sizes):
+            row_groups.append(index)
+            end += num_rows
+            if end - first_row >= rows_per_part or index == len(sizes) - 1:
+                part = Part(name=name, file_index=file_index, row_groups=tuple(row_groups), first_row=first_row)
+                parts.append(part)
+                row_groups, first_row = [], end
+    return parts
 
 
 def tokenise(
     storage: Storage,
-    names: Sequence[str],
+    part: Part,
     tokenizer: Any,
-    chunks: TokenChunks,
+    folder: str,
     *,
-    rank: int,
-    num_workers: int,
     held_out_fraction: float = 0.0,
     rows_per_chunk: int = SHUFFLE_BLOCK,
-) -> int:
-    """Write those chunks of the rows {prompt, response} that are this worker's and are not there yet; returns how many
-    chunks there are in all. Held out are prompts, by their hash, so that all responses to a prompt go together."""
-    num_chunks = 0
-    for index, batch in enumerate(_batches(storage, names, rows_per_chunk)):
-        num_chunks = index + 1
-        if index % num_workers != rank or chunks.storage.exists(chunks.name(index)):
-            continue
-        prompts, responses = (batch.column(name).to_pylist() for name in ("prompt", "response"))
-        held_out = [unit_interval("held out", prompt) < held_out_fraction for prompt in prompts]
-        table = _table(encode_prompts(tokenizer, prompts), encode_responses(tokenizer, responses), held_out)
-        chunks.storage.write_parquet(chunks.name(index), table)
-    return num_chunks
+) -> "Iterator[pa.Table]":
+    """Write the chunks of a part's rows {prompt, response} that are not there yet; yields one row {chunk,
+    prompt_length, response_length, held_out} for each, with the lists of what its rows have.
 
-
-def _batches(storage: Storage, names: Sequence[str], rows_per_chunk: int) -> "Iterator[pa.RecordBatch]":
-    import pyarrow.parquet as pq
-    from pyarrow.fs import FileSystem
-
-    for name in names:
-        filesystem, path = FileSystem.from_uri(storage.path(name))
-        with pq.ParquetFile(path, filesystem=filesystem) as file:
-            yield from file.iter_batches(rows_per_chunk, columns=["prompt", "response"])
+    Held out are prompts, by their hash, with all responses to them.
+    """
+    row = part.first_row
+    batches = storage.parquet_batches(part.name, ["prompt", "response"], rows_per_chunk, part.row_groups)
+    for batch in batches:
+        name = f"{folder}/chunk_{part.file_index:04d}_{row:010d}.parquet"
+        row += batch.num_rows
+        if storage.exists(name):
+            chunk = storage.read_columns(name, _FACTS)
+        else:
+            prompts, responses = (batch.column(column).to_pylist() for column in ("prompt", "response"))
+            held_out = [unit_interval("held out", prompt) < held_out_fraction for prompt in prompts]
+            chunk = _table(encode_prompts(tokenizer, prompts), encode_responses(tokenizer, responses), held_out)
+            storage.write_parquet(name, chunk)
+        yield _facts(name, chunk)
 
 
 def _table(prompts: list[list[int]], responses: list[list[int]], held_out: list[bool]) -> "pa.Table":
@@ -89,26 +95,35 @@ def _table(prompts: list[list[int]], responses: list[list[int]], held_out: list[
     )
 
 
-class TokenisedRows:
-    """Some of the rows as examples by index, in the order of the files; the most recent chunks stay in memory."""
+def _facts(name: str, chunk: "pa.Table") -> "pa.Table":
+    import pyarrow as pa
 
-    def __init__(self, chunks: TokenChunks, starts: "np.ndarray", places: "np.ndarray", lengths: Lengths) -> None:
+    columns = {column: pa.array([chunk[column].to_numpy()]) for column in _FACTS}
+    return pa.table({"chunk": [name], **columns})
+
+
+@dataclass(frozen=True, slots=True)
+class Chunks:
+    """Names of a mixture's chunks, in order, and the position in the mixture at which each of them starts."""
+
+    names: tuple[str, ...]
+    starts: "np.ndarray"
+
+
+class TokenisedExamples:
+    """Examples by their position in the mixture; the most recent chunks stay in memory."""
+
+    def __init__(self, storage: Storage, chunks: Chunks) -> None:
+        self._storage = storage
         self._chunks = chunks
-        self._starts = starts
-        self._places = places
-        self.lengths = lengths
         self._cache: OrderedDict[int, Any] = OrderedDict()
 
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, index: int) -> Example:
+    def __getitem__(self, position: int) -> Example:
         import numpy as np
 
-        place = int(self._places[index])
-        chunk = int(np.searchsorted(self._starts, place, side="right")) - 1
+        chunk = int(np.searchsorted(self._chunks.starts, position, side="right")) - 1
         (prompts, prompt_ends), (responses, response_ends) = self._columns(chunk)
-        row = place - int(self._starts[chunk])
+        row = position - int(self._chunks.starts[chunk])
         return Example(
             prompt=prompts[prompt_ends[row] : prompt_ends[row + 1]],
             response=responses[response_ends[row] : response_ends[row + 1]],
@@ -116,41 +131,12 @@ class TokenisedRows:
 
     def _columns(self, chunk: int) -> Any:
         if chunk not in self._cache:
-            table = self._chunks.open(chunk).read(["prompt", "response"])
+            table = self._storage.read_columns(self._chunks.names[chunk], ["prompt", "response"])
             self._cache[chunk] = [_flat(table[name].combine_chunks()) for name in ("prompt", "response")]
             if len(self._cache) > _CACHED_CHUNKS:
                 self._cache.popitem(last=False)
         self._cache.move_to_end(chunk)
         return self._cache[chunk]
-
-
-@dataclass(frozen=True, slots=True)
-class Tokenised:
-    """A mixture's rows, those held out, and how many were left out because they are longer than a packed row."""
-
-    train: TokenisedRows
-    held_out: TokenisedRows
-    num_skipped: int
-
-
-def open_rows(chunks: TokenChunks, num_chunks: int, max_seq_len: int) -> Tokenised:
-    """Readers of all chunks; reads the lengths only."""
-    import numpy as np
-    import pyarrow as pa
-
-    columns = ["prompt_length", "response_length", "held_out"]
-    tables = [chunks.open(index).read(columns) for index in range(num_chunks)]
-    starts = np.concatenate([[0], np.cumsum([len(table) for table in tables])])[:-1]
-    table = pa.concat_tables(tables)
-    prompt, response, held_out = (table[name].to_numpy() for name in columns)
-    fits = prompt + response <= max_seq_len
-
-    def rows(mask: "np.ndarray") -> TokenisedRows:
-        return TokenisedRows(chunks, starts, np.flatnonzero(mask), Lengths(prompt[mask], response[mask]))
-
-    return Tokenised(
-        train=rows(fits & ~held_out), held_out=rows(fits & held_out), num_skipped=int(len(fits) - fits.sum())
-    )
 
 
 def _flat(column: "pa.ListArray") -> "tuple[np.ndarray, np.ndarray]":

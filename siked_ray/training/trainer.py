@@ -1,7 +1,6 @@
-"""A training stage on Ray Train: places the workers, hands them the mixture by name, collects the result.
+"""A training stage on Ray Train: starts the data's pipeline, places the workers, collects the result.
 
-Workers read and tokenise their share of the mixture themselves. Ray Data pipelines were measured twice for this: as a
-tokenising pipeline and as a plain shard per worker; see docs/log.md.
+The rows never pass here: the pipeline reads them by name, and each worker iterates over a Ray Data dataset of its own.
 """
 
 import math
@@ -16,6 +15,7 @@ from siked_ray.data.storage import Storage
 from siked_ray.errors import PlacementError, SikedError, StageError
 from siked_ray.training.job import Job
 from siked_ray.training.plan import TrainingPlan
+from siked_ray.training.preparation import prepare
 from siked_ray.training.worker import run_worker
 
 _FOLDER = "checkpoints"
@@ -91,10 +91,11 @@ def fine_tune(
         checkpoint_interval_s=group.checkpoint_interval_s,
         loggers=group.loggers,
     )
+    preparing = ray.remote(prepare).options(num_cpus=0).remote(job)
     worker: Any = _run
     trainer = TrainerWithoutDatasets(
         worker,
-        train_loop_config={"job": job},
+        train_loop_config={"job": job, "preparing": preparing},
         scaling_config=_scaling(group),
         torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
         run_config=run_config(name, group, storage),
@@ -105,6 +106,8 @@ def fine_tune(
         if _found_no_place(error):
             raise PlacementError(no_place(title, group, ray.available_resources())) from error
         raise StageError(f"The stage '{title}' failed: {_cause(error)}") from error
+    finally:
+        ray.cancel(preparing)
     if "error" in result.return_value:
         raise StageError(f"The stage '{title}' failed: {result.return_value['error']}")
     return dict(result.return_value)
@@ -132,7 +135,7 @@ def _name(output: str, key: str) -> str:
 def _run(config: dict[str, Any]) -> dict[str, Any]:
     """What was raised on purpose is returned: Ray Train would take it for a lost worker and try again."""
     try:
-        return run_worker(config["job"])
+        return run_worker(config["job"], config["preparing"])
     except SikedError as error:
         return {"error": str(error)}
 

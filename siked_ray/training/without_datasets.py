@@ -1,6 +1,7 @@
 """Ray Train without its manager of datasets: a process of its own, started with the workers, that nobody asks here.
 
-Workers read their share of the rows themselves. Imports Ray Train, as its trainer has to be one of its own classes.
+It gives out shards that begin with the first row; workers here open theirs at the step at which they go on. Imports
+Ray Train, as its trainer has to be one of its own classes.
 """
 
 from typing import Any

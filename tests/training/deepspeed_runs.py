@@ -93,7 +93,7 @@ def one_run(folder: Path, name: str, run: dict[str, Any], start: str, rank: int,
     from siked_ray.training.export import export
     from siked_ray.training.model import load_model, wrap
     from siked_ray.training.packing import Example, Lengths
-    from siked_ray.training.plan import TrainingPlan, plan_steps
+    from siked_ray.training.plan import TrainingPlan, packed_rows, plan_steps
     from siked_ray.training.steps import Hooks, Worker, train
     from tests.training.trained import sums
 
@@ -105,8 +105,7 @@ def one_run(folder: Path, name: str, run: dict[str, Any], start: str, rank: int,
     examples = [
         Example(torch.tensor(p).numpy(), torch.tensor(r).numpy()) for p, r in zip(prompts, responses, strict=True)
     ]
-    lengths = Lengths.of(examples)
-    schedule = plan_steps(plan, lengths)
+    schedule = plan_steps(plan, Lengths.of(examples))
     bfloat16 = plan.precision == "bfloat16"
     model, _ = load_model(start, plan, dtype=torch.bfloat16 if bfloat16 else torch.float32)
     saved, progress = Path(run["resume"]) if run.get("resume") else None, None
@@ -130,7 +129,9 @@ def one_run(folder: Path, name: str, run: dict[str, Any], start: str, rank: int,
             shutil.copytree(part, folder / f"{name}_saved", dirs_exist_ok=True)
 
     worker = Worker(rank=rank, num_workers=num_workers)
-    progress = train(engine, examples, lengths, schedule, plan, worker, progress=progress, hooks=Hooks(after_step=save))
+    steps = range(progress.steps if progress else 0, len(schedule))
+    own_rows = packed_rows(examples, *schedule.share(steps, rank=rank, num_workers=num_workers))
+    progress = train(engine, own_rows, schedule, plan, worker, progress=progress, hooks=Hooks(after_step=save))
     output = folder / f"{name}_of{num_workers}"
     export(engine.engine.module, tokenizer, str(output), rank=rank)
     if rank == 0:

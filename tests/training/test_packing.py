@@ -9,8 +9,17 @@ from hypothesis import strategies as st
 
 from siked_ray.training import packing
 from siked_ray.training.batch import attention_spans, collate, labels_of
-from siked_ray.training.packing import Example, Lengths, epoch_order, pack_rows, rows_of_worker
-from siked_ray.training.plan import plan_steps
+from siked_ray.training.packing import (
+    Example,
+    Lengths,
+    PackedRow,
+    epoch_order,
+    in_micro_batches,
+    pack_rows,
+    share_of_worker,
+)
+from siked_ray.training.plan import TrainingPlan, plan_steps
+from tests.training.deepspeed_runs import plan_values
 
 
 def example(num_prompt: int, num_response: int, first: int = 1) -> Example:
@@ -107,6 +116,41 @@ def test_every_example_comes_once_per_epoch_and_steps_stay_within_an_epoch(make_
         assert sorted(seen) == list(range(30))
 
 
+def test_a_schedule_over_chosen_examples_names_them_and_counts_tokens_and_targets(make_plan):
+    random = np.random.default_rng(0)
+    lengths = Lengths(random.integers(0, 20, 50), random.integers(1, 20, 50))
+    chosen = np.arange(1, 50, 3)
+    schedule = plan_steps(make_plan(epochs=2, rows_per_step=3), lengths, chosen)
+    steps = [np.concatenate(schedule.rows(step)) for step in range(len(schedule))]
+    assert sorted(np.concatenate(steps).tolist()) == sorted([*chosen.tolist()] * 2)
+    assert schedule.num_tokens.tolist() == [lengths.total[step].sum() for step in steps]
+    assert schedule.num_targets.tolist() == [lengths.targets("response")[step].sum() for step in steps]
+    assert [schedule.num_rows(step) for step in range(len(schedule))] == [
+        len(schedule.rows(step)) for step in range(len(schedule))
+    ]
+
+
+def test_no_example_is_chosen(make_plan):
+    lengths = Lengths(np.array([3]), np.array([4]))
+    assert len(plan_steps(make_plan(), lengths, np.array([], dtype=np.int64))) == 0
+
+
+@given(
+    num_workers=st.integers(1, 5), first=st.integers(0, 9), length=st.integers(1, 10), rows_per_step=st.integers(1, 7)
+)
+def test_a_share_is_the_workers_rows_of_those_steps(num_workers, first, length, rows_per_step):
+    random = np.random.default_rng(0)
+    lengths = Lengths(random.integers(1, 20, 90), random.integers(1, 20, 90))
+    plan = TrainingPlan(**plan_values(max_seq_len=64, rows_per_step=rows_per_step))
+    schedule = plan_steps(plan, lengths)
+    steps = range(min(first, len(schedule) - 1), min(first + length, len(schedule)))
+    for rank in range(num_workers):
+        indices, ends = schedule.share(steps, rank=rank, num_workers=num_workers)
+        expected = [row.tolist() for step in steps for row in schedule.rows(step)[rank::num_workers]]
+        assert [row.tolist() for row in np.split(indices, ends)[:-1]] == expected
+        assert len(indices) == sum(map(len, expected))
+
+
 @given(
     num_workers=st.integers(1, 9),
     micro_batch_size=st.integers(1, 4),
@@ -117,10 +161,8 @@ def test_workers_share_out_the_rows_of_a_step(num_workers, micro_batch_size, row
     num_micro_steps = -(-rows_per_step // (num_workers * micro_batch_size))
     rows = [[index] for index in range(data.draw(st.integers(0, rows_per_step)))]
     shares = [
-        rows_of_worker(
-            rows,
-            rank=rank,
-            num_workers=num_workers,
+        in_micro_batches(
+            [rows[index] for index in share_of_worker(len(rows), rank=rank, num_workers=num_workers)],
             micro_batch_size=micro_batch_size,
             num_micro_steps=num_micro_steps,
         )
@@ -133,7 +175,7 @@ def test_workers_share_out_the_rows_of_a_step(num_workers, micro_batch_size, row
 
 def test_collate_by_hand():
     examples = [example(2, 3, first=10), example(1, 2, first=20)]
-    batch = collate([[0], [1]], examples, pad_token_id=9, loss_on="response")
+    batch = collate([PackedRow.of([one]) for one in examples], pad_token_id=9, loss_on="response")
     assert batch.input_ids_T.tolist() == [10, 11, 12, 13, 14, 20, 21, 22]
     assert batch.position_ids_T.tolist() == [0, 1, 2, 3, 4, 0, 1, 2]
     assert batch.predictors_L.tolist() == [1, 2, 3, 5, 6]
@@ -145,12 +187,12 @@ def test_collate_by_hand():
 
 def test_loss_on_all_takes_the_prompt_but_never_the_first_token_of_an_example():
     examples = [example(2, 3, first=10), example(1, 2, first=20)]
-    batch = collate([[0, 1]], examples, pad_token_id=9, loss_on="all")
+    batch = collate([PackedRow.of(examples)], pad_token_id=9, loss_on="all")
     assert batch.targets_L.tolist() == [11, 12, 13, 14, 21, 22]
 
 
 def test_an_empty_micro_batch_is_one_token_without_loss():
-    batch = collate([], [], pad_token_id=9, loss_on="response")
+    batch = collate([], pad_token_id=9, loss_on="response")
     assert (batch.input_ids_T.tolist(), batch.position_ids_T.tolist()) == ([9], [0])
     assert len(batch.predictors_L) == len(batch.targets_L) == 0
     assert attention_spans(batch)["cu_seq_lens_q"].tolist() == [0, 1]
@@ -164,8 +206,8 @@ def test_targets_are_counted_without_laying_them_out(sizes: list[tuple[int, int]
     examples = [example(*size) for size in sizes]
     lengths = Lengths.of(examples)
     for row in pack_rows(lengths.total.tolist(), range(len(examples)), 20):
-        batch = collate([row], examples, pad_token_id=0, loss_on=loss_on)
-        assert len(batch.targets_L) == lengths.num_targets(row, loss_on)
+        batch = collate([PackedRow.of([examples[index] for index in row])], pad_token_id=0, loss_on=loss_on)
+        assert len(batch.targets_L) == lengths.targets(loss_on)[row].sum()
         positions = batch.position_ids_T.tolist()
         assert positions[0] == 0 and all(after in (0, before + 1) for before, after in pairwise(positions))
         assert [positions[start] for start in batch.starts_E] == [0] * len(row)

@@ -13,9 +13,9 @@ from siked_ray.training.batch import attention_spans, collate
 from siked_ray.training.loss import summed_loss
 from siked_ray.training.model import load_model as load_model_and_loss
 from siked_ray.training.model import optimizer_and_schedule
-from siked_ray.training.packing import Example, Lengths
+from siked_ray.training.packing import Example, Lengths, PackedRow
 from siked_ray.training.plain_engine import PlainEngine
-from siked_ray.training.plan import plan_steps
+from siked_ray.training.plan import packed_rows, plan_steps
 from siked_ray.training.steps import Due, Hooks, Progress, Worker, train
 
 CPU = torch.device("cpu")
@@ -25,9 +25,15 @@ def load_model(path, plan, *, dtype):
     return load_model_and_loss(path, plan, dtype=dtype)[0]
 
 
-def train_on(engine, examples, plan, worker=None, **around):
-    lengths = Lengths.of(examples)
-    return train(engine, examples, lengths, plan_steps(plan, lengths), plan, worker or Worker(), **around)
+def train_on(engine, examples, plan, worker=None, progress=None, **around):
+    worker, schedule = worker or Worker(), plan_steps(plan, Lengths.of(examples))
+    steps = range(progress.steps if progress else 0, len(schedule))
+    rows = packed_rows(examples, *schedule.share(steps, rank=worker.rank, num_workers=worker.num_workers))
+    return train(engine, rows, schedule, plan, worker, progress=progress, **around)
+
+
+def packed(rows, examples) -> list[PackedRow]:
+    return [PackedRow.of([examples[index] for index in row]) for row in rows]
 
 
 class FakeEngine:
@@ -113,10 +119,10 @@ def test_packed_examples_do_not_see_each_other(kind: str, loss_on: str, request:
     alone.backward()
     expected = take_gradients(model)
 
-    batch = collate(rows, examples, pad_token_id=0, loss_on=loss_on)
-    packed = summed_loss(model, batch, CPU)
-    packed.backward()
-    assert packed.item() == pytest.approx(alone.item(), rel=1e-5)
+    batch = collate(packed(rows, examples), pad_token_id=0, loss_on=loss_on)
+    together = summed_loss(model, batch, CPU)
+    together.backward()
+    assert together.item() == pytest.approx(alone.item(), rel=1e-5)
     largest = max(gradient.abs().max() for gradient in expected)
     assert largest > 0.1
     for ours, theirs in zip(take_gradients(model), expected, strict=True):
@@ -125,7 +131,7 @@ def test_packed_examples_do_not_see_each_other(kind: str, loss_on: str, request:
 
 def test_boundaries_are_what_keeps_examples_apart(model, monkeypatch: pytest.MonkeyPatch):
     """The test above can fail: without the boundary the second example sees the first one."""
-    batch = collate([[0, 1]], random_examples(2), pad_token_id=0, loss_on="response")
+    batch = collate(packed([[0, 1]], random_examples(2)), pad_token_id=0, loss_on="response")
     apart = summed_loss(model, batch, CPU).item()
     whole = attention_spans(batch) | {"cu_seq_lens_q": np.array([0, len(batch.input_ids_T)], dtype=np.int32)}
     monkeypatch.setattr("siked_ray.training.loss.attention_spans", lambda _: whole)
@@ -136,7 +142,7 @@ def test_boundaries_are_what_keeps_examples_apart(model, monkeypatch: pytest.Mon
 def test_packed_attention_is_what_transformers_masks_give(implementation: str, model, tiny_model: str):
     """Models with windows or caps in their attention go through transformers' own masks: the same there."""
     examples = random_examples(9)
-    batch = collate([list(range(5)), [5, 6], [7, 8]], examples, pad_token_id=0, loss_on="all")
+    batch = collate(packed([range(5), [5, 6], [7, 8]], examples), pad_token_id=0, loss_on="all")
     ours = summed_loss(model, batch, CPU)
     ours.backward()
     expected = take_gradients(model)
@@ -150,7 +156,7 @@ def test_packed_attention_is_what_transformers_masks_give(implementation: str, m
 
 def test_the_fused_loss_is_asked_for_the_same_sum(model):
     """Labels and divisor as Liger's forward takes them, on transformers' own forward."""
-    batch = collate([[0, 1, 2], [3]], random_examples(4), pad_token_id=0, loss_on="response")
+    batch = collate(packed([[0, 1, 2], [3]], random_examples(4)), pad_token_id=0, loss_on="response")
     plain = summed_loss(model, batch, CPU)
     assert summed_loss(model, batch, CPU, fused=True).item() == pytest.approx(plain.item(), rel=1e-5)
 

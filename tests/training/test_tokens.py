@@ -1,16 +1,18 @@
-"""Tokenised chunks: written by share, read as examples, the same for any number of workers."""
+"""The mixture in parts, its tokens in chunks, and the same rows out of them."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from transformers import AutoTokenizer
 
 from siked_ray.data.storage import Storage
 from siked_ray.training import tokens
-from siked_ray.training.tokens import TokenChunks, open_rows, tokenise
+from siked_ray.training.tokens import Chunks, TokenisedExamples, parts_of, tokenise
 
 ROWS = [
     {"request_id": f"{i}", "prompt": f"Question {i // 2}", "response": f"[cot]: {'7' * (i % 5)}"} for i in range(23)
 ]
+FILES = ["one.parquet", "two.parquet"]
 
 
 @pytest.fixture
@@ -19,75 +21,74 @@ def tokenizer(tiny_model: str):
 
 
 @pytest.fixture
-def storage(tmp_path) -> Storage:
+def storage(tmp_path, monkeypatch: pytest.MonkeyPatch) -> Storage:
+    monkeypatch.setattr("siked_ray.data.storage._ROW_GROUP_SIZE", 5)
     storage = Storage(str(tmp_path))
     storage.write_parquet("one.parquet", pa.Table.from_pylist(ROWS[:14]))
     storage.write_parquet("two.parquet", pa.Table.from_pylist(ROWS[14:]))
     return storage
 
 
-def written(storage: Storage, tokenizer, folder: str, num_workers: int, **options) -> tuple[TokenChunks, int]:
-    chunks = TokenChunks(storage, folder)
-    counts = {
-        tokenise(
-            storage,
-            ["one.parquet", "two.parquet"],
-            tokenizer,
-            chunks,
-            rank=rank,
-            num_workers=num_workers,
-            rows_per_chunk=4,
-            **options,
-        )
-        for rank in range(num_workers)
-    }
-    (num_chunks,) = counts
-    return chunks, num_chunks
+def written(storage: Storage, tokenizer, *, rows_per_part: int = 7, **options) -> pa.Table:
+    parts = parts_of(storage, FILES, rows_per_part)
+    return pa.concat_tables(
+        table for part in parts for table in tokenise(storage, part, tokenizer, "tokens", rows_per_chunk=4, **options)
+    )
 
 
-def texts(rows, tokenizer) -> list[tuple[str, str]]:
-    examples = [rows[index] for index in range(len(rows))]
-    return [(tokenizer.decode(one.prompt), tokenizer.decode(one.response)) for one in examples]
+def examples(storage: Storage, facts: pa.Table) -> TokenisedExamples:
+    starts = np.cumsum([0, *map(len, facts["held_out"])])[:-1]
+    return TokenisedExamples(storage, Chunks(tuple(facts["chunk"].to_pylist()), starts))
 
 
-@pytest.mark.parametrize("num_workers", [1, 3])
-def test_rows_come_in_the_order_of_the_files(num_workers: int, storage: Storage, tokenizer):
-    chunks, num_chunks = written(storage, tokenizer, "tokens", num_workers)
-    assert num_chunks == 4 + 3
-    data = open_rows(chunks, num_chunks, 1000)
-    assert texts(data.train, tokenizer) == [(row["prompt"], f"{row['response']}</s>") for row in ROWS]
-    assert (len(data.held_out), data.num_skipped) == (0, 0)
-    sizes = [(len(data.train[index].prompt), len(data.train[index].response)) for index in range(len(ROWS))]
-    assert sizes == list(zip(data.train.lengths.prompt, data.train.lengths.response, strict=True))
+def flat(facts: pa.Table, column: str) -> list:
+    return [value for chunk in facts[column].to_pylist() for value in chunk]
 
 
-def test_rows_longer_than_a_packed_row_are_left_out_and_counted(storage: Storage, tokenizer):
-    chunks, num_chunks = written(storage, tokenizer, "tokens", 1)
-    everything = open_rows(chunks, num_chunks, 1000).train.lengths.total
-    limit = int(everything.max()) - 1
-    data = open_rows(chunks, num_chunks, limit)
-    assert data.num_skipped == (everything > limit).sum() > 0
-    kept = [row for row, length in zip(ROWS, everything, strict=True) if length <= limit]
-    assert [prompt for prompt, _ in texts(data.train, tokenizer)] == [row["prompt"] for row in kept]
+def texts(found: TokenisedExamples, tokenizer) -> list[tuple[str, str]]:
+    return [
+        (tokenizer.decode(one.prompt), tokenizer.decode(one.response)) for one in (found[i] for i in range(len(ROWS)))
+    ]
+
+
+def test_parts_are_whole_row_groups_in_order(storage: Storage):
+    parts = parts_of(storage, FILES, 7)
+    assert [(part.name, part.row_groups, part.first_row) for part in parts] == [
+        ("one.parquet", (0, 1), 0),
+        ("one.parquet", (2,), 10),
+        ("two.parquet", (0, 1), 0),
+    ]
+    assert [len(parts_of(storage, FILES, rows)) for rows in (1, 100)] == [5, 2]
+
+
+@pytest.mark.parametrize("rows_per_part", [1, 7, 100])
+def test_rows_come_in_the_order_of_the_files(rows_per_part: int, storage: Storage, tokenizer):
+    facts = written(storage, tokenizer, rows_per_part=rows_per_part)
+    found = examples(storage, facts)
+    assert texts(found, tokenizer) == [(row["prompt"], f"{row['response']}</s>") for row in ROWS]
+    prompt, response, held_out = (flat(facts, name) for name in ("prompt_length", "response_length", "held_out"))
+    assert [len(found[i].prompt) for i in range(len(ROWS))] == prompt
+    assert [len(found[i].response) for i in range(len(ROWS))] == response
+    assert held_out == [False] * len(ROWS)
 
 
 def test_held_out_prompts_are_held_out_with_all_their_responses(storage: Storage, tokenizer):
-    chunks, num_chunks = written(storage, tokenizer, "tokens", 2, held_out_fraction=0.4)
-    data = open_rows(chunks, num_chunks, 1000)
-    train, held_out = ({prompt for prompt, _ in texts(part, tokenizer)} for part in (data.train, data.held_out))
-    assert held_out and train and not train & held_out
-    assert len(data.train) + len(data.held_out) == len(ROWS)
+    facts = written(storage, tokenizer, held_out_fraction=0.4)
+    held_out = flat(facts, "held_out")
+    by_prompt = {row["prompt"]: set() for row in ROWS}
+    for row, held in zip(ROWS, held_out, strict=True):
+        by_prompt[row["prompt"]].add(held)
+    assert all(len(found) == 1 for found in by_prompt.values()) and {True, False} == set(held_out)
 
 
 def test_chunks_that_are_there_are_not_made_again(storage: Storage, tokenizer, monkeypatch: pytest.MonkeyPatch):
-    chunks, num_chunks = written(storage, tokenizer, "tokens", 2)
+    facts = written(storage, tokenizer, held_out_fraction=0.4)
     monkeypatch.setattr(tokens, "encode_prompts", lambda *_: pytest.fail("tokenised again"))
-    assert written(storage, tokenizer, "tokens", 1) == (chunks, num_chunks)
+    assert written(storage, tokenizer, held_out_fraction=0.4).equals(facts)
 
 
 def test_few_chunks_are_held_in_memory(storage: Storage, tokenizer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(tokens, "_CACHED_CHUNKS", 2)
-    chunks, num_chunks = written(storage, tokenizer, "tokens", 1)
-    rows = open_rows(chunks, num_chunks, 1000).train
-    assert [prompt for prompt, _ in texts(rows, tokenizer)] == [row["prompt"] for row in ROWS]
-    assert len(rows._cache) == 2
+    found = examples(storage, written(storage, tokenizer))
+    assert [prompt for prompt, _ in texts(found, tokenizer)] == [row["prompt"] for row in ROWS]
+    assert len(found._cache) == 2

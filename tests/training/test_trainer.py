@@ -14,7 +14,7 @@ import pytest
 from siked_ray.errors import PlacementError, StageError
 from siked_ray.training.plan import TrainingPlan
 from tests.training.deepspeed_runs import REPOSITORY, plan_values
-from tests.training.trained import Board, group, killing, local_ray, train_small
+from tests.training.trained import Board, group, killing, local_ray, sums, train_small
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
 
@@ -153,10 +153,11 @@ def test_candidates_are_chosen_by_held_out_loss(tiny_model: str, tmp_path: Path)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from siked_ray.data.storage import Storage
+    from siked_ray.core.ids import unit_interval
+    from siked_ray.data.encoding import encode_prompts, encode_responses
     from siked_ray.training.batch import collate
     from siked_ray.training.loss import summed_loss
-    from siked_ray.training.tokens import TokenChunks, open_rows, tokenise
+    from siked_ray.training.packing import Example, PackedRow
 
     plan = TrainingPlan(
         **plan_values(epochs=6, rows_per_step=2, learning_rate=0.1, schedule="constant", max_grad_norm=100.0),
@@ -170,12 +171,15 @@ def test_candidates_are_chosen_by_held_out_loss(tiny_model: str, tmp_path: Path)
     best = min(losses, key=losses.__getitem__)
     assert losses[best] < losses[metrics["steps"]]
 
-    storage, chunks = Storage(str(tmp_path)), TokenChunks(Storage(str(tmp_path)), "again")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "student")
-    count = tokenise(storage, ["rows.parquet"], tokenizer, chunks, rank=0, num_workers=1, held_out_fraction=0.3)
-    held_out = open_rows(chunks, count, plan.max_seq_len).held_out
+    held_out = [row for row in sums(80) if unit_interval("held out", row["prompt"]) < 0.3]
+    prompts = encode_prompts(tokenizer, [row["prompt"] for row in held_out])
+    responses = encode_responses(tokenizer, [row["response"] for row in held_out])
+    examples = [
+        Example(torch.tensor(p).numpy(), torch.tensor(r).numpy()) for p, r in zip(prompts, responses, strict=True)
+    ]
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "student")
-    batch = collate([range(len(held_out))], held_out, pad_token_id=0, loss_on="response")
+    batch = collate([PackedRow.of(examples)], pad_token_id=0, loss_on="response")
     with torch.no_grad():
         loss = summed_loss(model, batch, torch.device("cpu")).item() / len(batch.targets_L)
     assert loss == pytest.approx(losses[best], rel=1e-4)
