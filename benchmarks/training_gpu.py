@@ -1,11 +1,12 @@
 """Tokens/s, share of peak and memory on one GPU: a Qwen2-0.5B-shaped model with random weights, bfloat16.
 
-    python benchmarks/training_gpu.py [--peak-tflops 989] [--steps 20] [--skip-transformers]
+    python benchmarks/training_gpu.py [--peak-tflops 989] [--steps 20] [--skip-transformers] [--tiny]
 
 In one call: this project's loop (packed, without padding, logits at targets only), a plain PyTorch loop on padded
 rows of one example each, and transformers' Trainer on the same. Useful tokens; 989 TFLOP/s is an H100's dense
 bfloat16 peak. FLOPs are 6 per weight and token plus causal attention within each example.
-Not run so far: no GPU was at hand.
+`--tiny` takes two small layers and runs without a GPU too, to see that all three ways work; its figures say nothing.
+Not run on a GPU so far: none was at hand.
 """
 
 import argparse
@@ -25,7 +26,12 @@ from siked_ray.training.plain_engine import PlainEngine
 from siked_ray.training.plan import TrainingPlan, packed_rows, plan_steps
 from siked_ray.training.steps import Hooks, Progress, Worker, train
 
-MAX_SEQ_LEN, MICRO_BATCH, VOCABULARY, WARM_UP = 1024, 8, 151936, 3
+MAX_SEQ_LEN, MICRO_BATCH, WARM_UP = 1024, 8, 3
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+SHAPE = {"vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24,
+         "num_attention_heads": 14, "num_key_value_heads": 2}  # fmt: skip
+TINY = {"vocab_size": 2048, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "num_key_value_heads": 1}  # fmt: skip
 
 
 class _Enough(Exception):
@@ -35,23 +41,21 @@ class _Enough(Exception):
 def model_config() -> Any:
     from transformers import Qwen2Config
 
-    return Qwen2Config(
-        vocab_size=VOCABULARY, hidden_size=896, intermediate_size=4864, num_hidden_layers=24, num_attention_heads=14,
-        num_key_value_heads=2, max_position_embeddings=MAX_SEQ_LEN, tie_word_embeddings=True,
-    )  # fmt: skip
+    return Qwen2Config(**SHAPE, max_position_embeddings=MAX_SEQ_LEN, tie_word_embeddings=True)
 
 
 def random_model(attention: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     torch.manual_seed(0)
-    return AutoModelForCausalLM.from_config(model_config(), dtype=torch.bfloat16, attn_implementation=attention).cuda()
+    model = AutoModelForCausalLM.from_config(model_config(), dtype=torch.bfloat16, attn_implementation=attention)
+    return model.to(DEVICE)
 
 
 def gsm8k_like(num_examples: int) -> list[Example]:
     random = np.random.default_rng(0)
     total = np.clip(60 + random.lognormal(np.log(140), 0.4, num_examples), 80, 1000).astype(int)
-    tokens = [random.integers(0, VOCABULARY, size).astype(np.int32) for size in total]
+    tokens = [random.integers(0, SHAPE["vocab_size"], size).astype(np.int32) for size in total]
     return [Example(prompt=each[: len(each) // 2], response=each[len(each) // 2 :]) for each in tokens]
 
 
@@ -69,9 +73,10 @@ def adamw(model: Any) -> Any:
 
 def ours(examples: list[Example], num_steps: int) -> tuple[float, float]:
     register_packed_attention()
-    model = random_model(attention_for(model_config(), on_gpu=True, half_precision=True))
-    fused = use_fused_loss(model)
-    print(f"attention {model.config._attn_implementation}, Liger {'on' if fused else 'not installed'}")
+    on_gpu = DEVICE == "cuda"
+    model = random_model(attention_for(model_config(), on_gpu=on_gpu, half_precision=True))
+    fused = on_gpu and use_fused_loss(model)
+    print(f"attention {model.config._attn_implementation}, Liger {'on' if fused else 'off'}")
     plan = TrainingPlan(
         seed=1, shuffle=True, epochs=1, micro_batch_size=MICRO_BATCH, rows_per_step=MICRO_BATCH,
         max_seq_len=MAX_SEQ_LEN, learning_rate=1e-4, schedule="constant", warmup_steps=0, weight_decay=0.0,
@@ -112,7 +117,7 @@ def plain_loop(examples: list[Example], num_steps: int) -> tuple[float, float]:
     model = random_model("sdpa").train()
     optimizer, clock = adamw(model), Clock(model, num_steps)
     for batch in padded(examples, 4 * MICRO_BATCH):
-        model(**{name: tensor.cuda() for name, tensor in batch.items()}).loss.backward()
+        model(**{name: tensor.to(DEVICE) for name, tensor in batch.items()}).loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
@@ -136,7 +141,7 @@ def transformers_trainer(examples: list[Example], num_steps: int) -> tuple[float
     arguments = TrainingArguments(
         output_dir=tempfile.mkdtemp(), per_device_train_batch_size=1, bf16=True, max_steps=num_steps + WARM_UP + 1,
         save_strategy="no", report_to="none", logging_steps=10**6, optim="adamw_torch_fused", disable_tqdm=True,
-        dataloader_num_workers=0,
+        dataloader_num_workers=0, use_cpu=DEVICE == "cpu",
     )  # fmt: skip
     trainer = Trainer(model, arguments, train_dataset=batches, data_collator=lambda one: one[0], callbacks=[Watch()])
     trainer._get_train_sampler = lambda *_: torch.utils.data.SequentialSampler(batches)
@@ -154,7 +159,8 @@ class Clock:
 
     def step(self, lengths: np.ndarray) -> bool:
         self._steps += 1
-        torch.cuda.synchronize()
+        if DEVICE == "cuda":
+            torch.cuda.synchronize()
         if self._steps <= WARM_UP:
             self._started = time.perf_counter()
             return False
@@ -171,20 +177,24 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--skip-transformers", action="store_true")
+    parser.add_argument("--tiny", action="store_true")
     arguments = parser.parse_args()
-    if not torch.cuda.is_available():
-        raise SystemExit("There is no GPU here, and this script measures one.")
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
+    if arguments.tiny:
+        SHAPE.update(TINY)
+    elif DEVICE == "cpu":
+        raise SystemExit("There is no GPU here, and this script measures one; --tiny only sees that it works.")
+    print(f"{torch.cuda.get_device_name() if DEVICE == 'cuda' else 'no GPU'}, torch {torch.__version__}")
     examples = gsm8k_like(20_000)
     ways: dict[str, Callable[[list[Example], int], tuple[float, float]]] = {"siked": ours, "plain loop": plain_loop}
     if not arguments.skip_transformers:
         ways["transformers"] = transformers_trainer
     for _ in range(arguments.repeats):
         for name, way in ways.items():
-            torch.cuda.empty_cache()
-            torch.cuda.reset_peak_memory_stats()
+            if DEVICE == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
             speed, rate = way(examples, arguments.steps)
-            memory = torch.cuda.max_memory_allocated() / 2**30
+            memory = torch.cuda.max_memory_allocated() / 2**30 if DEVICE == "cuda" else 0.0
             share = rate / (arguments.peak_tflops * 1e12)
             print(f"{name:14s} {speed:10,.0f} tokens/s   MFU {share:.1%}   peak memory {memory:.1f} GiB", flush=True)
 

@@ -41,7 +41,7 @@ def load_model(path: str, plan: TrainingPlan, *, dtype: Any, on_gpu: bool = Fals
         model.gradient_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
     if plan.lora_rank:
-        model = _with_adapter(model, plan)
+        model = add_adapter(model, plan)
     return model.train(), fused_loss
 
 
@@ -57,7 +57,8 @@ def use_fused_loss(model: Any) -> bool:
     return True
 
 
-def _with_adapter(model: Any, plan: TrainingPlan) -> Any:
+def add_adapter(model: Any, plan: TrainingPlan) -> Any:
+    """The model with a fresh adapter, which alone is trained."""
     from peft import LoraConfig, get_peft_model
 
     names = {name.rpartition(".")[2] for name, _ in model.named_modules()}
@@ -99,6 +100,7 @@ def wrap(
     import deepspeed
     import torch
 
+    _without_compiled_muon()
     if not torch.cuda.is_available():
         _without_compiled_communication()
     optimizer, schedule = optimizer_and_schedule(model, plan, num_steps)
@@ -116,6 +118,14 @@ def _start_afresh(optimizer: Any) -> None:
     if isinstance(optimizer, FP16_UnfusedOptimizer):
         optimizer.refresh_fp32_params()
         optimizer.state.clear()
+
+
+def _without_compiled_muon() -> None:
+    """Leave DeepSpeed's Muon as it is written. Nobody uses that optimizer here, but DeepSpeed imports it to ask whether
+    it is the one in use, which would import torch's compiler, for a second or two (docs/log.md)."""
+    from deepspeed.runtime import compiler
+
+    compiler.compile = lambda: lambda function: function
 
 
 def _without_compiled_communication() -> None:

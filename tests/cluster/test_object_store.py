@@ -13,35 +13,16 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import ROOT, FakeRun, Nodes, make_fake_run
+from tests.s3_server import SECRET, s3_server
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(300)]
-SECRET = "averysecretkey0123456789"
 RUN_DIR = "s3://bucket/runs/fake"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def s3() -> Iterator[Any]:
-    """A client of a server on loopback; its address and key are in the environment of all that starts later."""
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": SECRET,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="bucket")
+    with s3_server() as client:
         yield client
-        server.stop()
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import pytest
 
 from siked_ray.errors import PlacementError, StageError
 from siked_ray.training.plan import TrainingPlan
+from tests.s3_server import s3_server
 from tests.training.deepspeed_runs import REPOSITORY, plan_values
 from tests.training.trained import Board, group, killing, local_ray, sums, train_small
 
@@ -42,6 +43,22 @@ def test_a_killed_worker_changes_nothing_in_the_result(undisturbed, tiny_model: 
     assert (tmp_path / weights).read_bytes() == (undisturbed["folder"] / weights).read_bytes()
     kept = [entry.name for entry in (tmp_path / "checkpoints").glob("student-*/step_*")]
     assert len(kept) <= 2 + 1, "retention: two, and one that was on its way when the worker died"
+
+
+def test_a_killed_worker_goes_on_from_an_object_store(undisturbed, tiny_model: str, tmp_path: Path):
+    """Rows, tokens, checkpoints and the student are on S3."""
+    with s3_server() as client, local_ray():
+        import ray
+
+        board = ray.remote(Board).remote()
+        with killing(board, lambda step: step >= 40) as killed:
+            workers = group(checkpoint_interval_s=0.3)
+            metrics = train_small(tmp_path, tiny_model, PLAN, workers, board, run_dir="s3://bucket/run")
+        weights = client.get_object(Bucket="bucket", Key="run/student/model.safetensors")["Body"].read()
+    assert killed and 0 < metrics["resumed_at_step"] < metrics["steps"]
+    assert metrics["losses"] == undisturbed["losses"]
+    assert weights == (undisturbed["folder"] / "student" / "model.safetensors").read_bytes()
+    assert not (tmp_path / "checkpoints").exists()
 
 
 def test_what_was_trained_is_kept_when_the_run_is_told_to_stop(undisturbed, tiny_model: str, tmp_path: Path):

@@ -62,12 +62,18 @@ def group(num_workers: int = 2, **changes: Any) -> WorkerGroup:
 
 
 def train_small(
-    folder: Path, model: str, plan: TrainingPlan, workers: WorkerGroup, board: Any = None, num_rows: int = 200
+    folder: Path,
+    model: str,
+    plan: TrainingPlan,
+    workers: WorkerGroup,
+    board: Any = None,
+    num_rows: int = 200,
+    run_dir: str | None = None,
 ) -> dict[str, Any]:
-    """Train on sums; the model goes to `folder`/student."""
+    """Train on sums; the model goes to the folder student in `run_dir`, by default `folder`, which has the logs."""
     import ray
 
-    storage = Storage(str(folder))
+    storage = Storage(run_dir or str(folder))
     if not storage.exists("rows.parquet"):
         storage.write_parquet("rows.parquet", pa.Table.from_pylist(sums(num_rows)))
     board = board or ray.remote(Board).remote()
