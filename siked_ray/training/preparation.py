@@ -24,6 +24,7 @@ from siked_ray.training.tokens import Chunks, Part, parts_of, tokenise
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_MAX_TASKS_AT_ONCE = 64
 #: Makes these processes no one else's, so that torch can be hidden from them.
 _TOKENISING = {"env_vars": {"SIKED_TOKENISING": "1", "TRANSFORMERS_VERBOSITY": "error"}}
 
@@ -61,7 +62,8 @@ def _tokenised(job: Job) -> "pa.Table":
 
     tasks = [partial(_tokenise_part, job, part) for part in parts_of(job.storage, job.rows)]
     num_cpus = int(ray.cluster_resources().get("CPU", 1))
-    data = task_dataset(tasks, tasks_at_once=max(num_cpus, 1), ordered=True, remote_args={"runtime_env": _TOKENISING})
+    at_once = min(max(num_cpus, 1), _MAX_TASKS_AT_ONCE)
+    data = task_dataset(tasks, tasks_at_once=at_once, ordered=True, remote_args={"runtime_env": _TOKENISING})
     tables, num_rows = [], 0
     for table in data.iter_batches(batch_size=None, batch_format="pyarrow"):
         tables.append(table)
