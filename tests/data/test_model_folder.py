@@ -9,29 +9,14 @@ import pytest
 from siked_ray.data.model_folder import local_model
 from siked_ray.data.storage import Storage
 from siked_ray.errors import ModelError
+from tests.s3_server import s3_server
 
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Storage]:
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "SIKED_CACHE": str(tmp_path / "cache"),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    boto3.client("s3").create_bucket(Bucket="models")
-    yield Storage("s3://models/run")
-    server.stop()
+    monkeypatch.setenv("SIKED_CACHE", str(tmp_path / "cache"))
+    with s3_server():
+        yield Storage("s3://bucket/run")
 
 
 @pytest.fixture
@@ -58,8 +43,8 @@ def test_it_is_fetched_once_and_again_when_it_has_changed(model: str, bucket: St
 
 
 def test_what_is_no_model_is_refused(bucket: Storage) -> None:
-    with pytest.raises(ModelError, match=r"s3://models/run/nothing is no model directory"):
-        local_model("s3://models/run/nothing")
+    with pytest.raises(ModelError, match=r"s3://bucket/run/nothing is no model directory"):
+        local_model("s3://bucket/run/nothing")
 
 
 def test_folders_and_hub_names_stay_what_they_are() -> None:
