@@ -91,8 +91,11 @@ def ours(examples: list[Example], num_steps: int) -> tuple[float, float]:
     rows = packed_rows(examples, *steps.share(range(len(steps)), rank=0, num_workers=1))
     clock = Clock(model, num_steps)
 
+    def of_step(step: int) -> np.ndarray:
+        return steps.share(range(step, step + 1), rank=0, num_workers=1)[0]
+
     def after_step(progress: Progress, due: bool) -> None:
-        if clock.step(lengths.total[np.concatenate(steps.rows(progress.steps - 1))]):
+        if clock.step(lengths.total[of_step(progress.steps - 1)]):
             raise _Enough
 
     with suppress(_Enough):

@@ -64,19 +64,14 @@ class Schedule:
     def __len__(self) -> int:
         return len(self.first_rows) - 1
 
-    def rows(self, step: int) -> "list[np.ndarray]":
-        """The rows of an optimizer step (0-based), for all workers together."""
-        first, last = int(self.first_rows[step]), int(self.first_rows[step + 1])
-        starts = [0 if row == 0 else int(self.ends[row - 1]) for row in range(first, last)]
-        return [self.indices[start : int(end)] for start, end in zip(starts, self.ends[first:last], strict=True)]
-
     def share(self, steps: range, *, rank: int, num_workers: int) -> "tuple[np.ndarray, np.ndarray]":
         """A worker's rows of some steps, flat like the whole: indices and ends."""
         import numpy as np
 
-        shares = (share_of_worker(self.num_rows(step), rank=rank, num_workers=num_workers) for step in steps)
+        shares = [share_of_worker(self.num_rows(step), rank=rank, num_workers=num_workers) for step in steps]
+        firsts = self.first_rows[steps.start : steps.stop]
         rows = np.concatenate(
-            [self.first_rows[step] + np.array(share, dtype=np.int64) for step, share in zip(steps, shares, strict=True)]
+            [first + np.array(mine, dtype=np.int64) for first, mine in zip(firsts, shares, strict=True)]
         )
         starts = np.where(rows > 0, self.ends[rows - 1], 0)
         lengths = self.ends[rows] - starts

@@ -16,6 +16,7 @@ from siked_ray.training.preparation import Prepared
 from siked_ray.training.shard import open_shard
 from siked_ray.training.tokens import TokenisedExamples, parts_of, tokenise
 from tests.training.deepspeed_runs import plan_values
+from tests.training.test_packing import rows_of
 from tests.training.trained import local_ray, sums
 
 PLAN = TrainingPlan(**plan_values(epochs=2, rows_per_step=5, max_seq_len=64))
@@ -48,7 +49,7 @@ def as_lists(rows: Iterator[PackedRow]) -> list[tuple[list[int], list[int], list
 
 def expected(storage: Storage, data: Prepared, *, rank: int, num_workers: int, first_step: int):
     examples, schedule = TokenisedExamples(storage, data.chunks), data.schedule
-    steps = [schedule.rows(step)[rank::num_workers] for step in range(first_step, len(schedule))]
+    steps = [rows_of(schedule, step)[rank::num_workers] for step in range(first_step, len(schedule))]
     return as_lists(PackedRow.of([examples[int(i)] for i in row]) for step in steps for row in step)
 
 
@@ -77,7 +78,7 @@ def test_spans_are_all_steps_one_after_the_other(prepared: Prepared, monkeypatch
     schedule = prepared.schedule
     spans = list(shard._spans(schedule, first_step))
     assert [step for span in spans for step in span] == list(range(first_step, len(schedule)))
-    sizes = [sum(len(row) for step in span for row in schedule.rows(step)) for span in spans]
+    sizes = [sum(len(row) for step in span for row in rows_of(schedule, step)) for span in spans]
     assert len(spans) > 2 and all(size >= 25 for size in sizes[:-1])
 
 
