@@ -13,6 +13,7 @@ from typing import Any
 from siked_ray.core.ids import content_hash
 from siked_ray.data.storage import Storage
 from siked_ray.errors import PlacementError, SikedError, StageError
+from siked_ray.startup import garbage_collector_paused
 from siked_ray.training.job import Job
 from siked_ray.training.plan import TrainingPlan
 from siked_ray.training.preparation import prepare
@@ -68,9 +69,6 @@ def fine_tune(
     when there is no place for the workers.
     """
     import ray
-    from ray.train.torch import TorchConfig
-
-    from siked_ray.training.without_datasets import TrainerWithoutDatasets
 
     os.environ.setdefault(*_HEALTH_CHECK)
     os.environ.setdefault(*_START_TIMEOUT)
@@ -92,12 +90,15 @@ def fine_tune(
         loggers=group.loggers,
     )
     preparing = ray.remote(prepare).options(num_cpus=0).remote(job)
+    with garbage_collector_paused():
+        from siked_ray.training.lean_trainer import LeanTrainer
+        from siked_ray.training.process_group import ProcessGroup
     worker: Any = _run
-    trainer = TrainerWithoutDatasets(
+    trainer = LeanTrainer(
         worker,
         train_loop_config={"job": job, "preparing": preparing},
         scaling_config=_scaling(group),
-        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
+        backend_config=ProcessGroup(backend="nccl" if use_gpu else "gloo"),
         run_config=run_config(name, group, storage),
     )
     try:
