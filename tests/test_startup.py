@@ -1,6 +1,8 @@
-"""The garbage collector while libraries are imported."""
+"""What processes import, and the garbage collector meanwhile."""
 
 import gc
+import subprocess
+import sys
 
 import pytest
 
@@ -27,3 +29,10 @@ def test_one_that_was_off_stays_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_who_starts_a_training_stage_and_its_controller_import_no_torch():
+    names = ("trainer", "lean_trainer", "process_group", "patience")
+    imports = "; ".join(f"import siked_ray.training.{name}" for name in names)
+    script = f"import sys; {imports}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
