@@ -5,7 +5,7 @@ The rows never pass here: the pipeline reads them by name, and each worker itera
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,15 +94,19 @@ def fine_tune(
         from siked_ray.training.lean_trainer import LeanTrainer
         from siked_ray.training.process_group import ProcessGroup
     worker: Any = _run
-    trainer = LeanTrainer(
-        worker,
-        train_loop_config={"job": job, "preparing": preparing},
-        scaling_config=_scaling(group),
-        backend_config=ProcessGroup(backend="nccl" if use_gpu else "gloo"),
-        run_config=run_config(name, group, storage),
-    )
+
+    def fit() -> Any:
+        trainer = LeanTrainer(
+            worker,
+            train_loop_config={"job": job, "preparing": preparing},
+            scaling_config=_scaling(group),
+            backend_config=ProcessGroup(backend="nccl" if use_gpu else "gloo"),
+            run_config=run_config(name, group, storage),
+        )
+        return trainer.fit()
+
     try:
-        result: Any = trainer.fit()
+        result = _again_where_lost_between(fit, group.max_failures)
     except Exception as error:
         if _found_no_place(error):
             raise PlacementError(no_place(title, group, ray.available_resources())) from error
@@ -180,6 +184,21 @@ def run_config(name: str, group: WorkerGroup, storage: Storage) -> Any:
         worker_runtime_env={"env_vars": {} if group.gpus_per_worker > 0 else on_cpu},
         callbacks=[Patience(group.placement_timeout_s)],
     )
+
+
+def _again_where_lost_between(fit: Callable[[], Any], max_failures: int) -> Any:
+    """What `fit` returns. Ray Train starts again after a worker that is lost while its group is set up, or while it
+    works; one lost between the two, in a tenth of a second, ends Ray Train's controller, and is started again here.
+    """
+    from ray.exceptions import RayActorError
+
+    for _ in range(max_failures):
+        try:
+            return fit()
+        except Exception as error:
+            if not isinstance(getattr(error, "controller_failure", None), RayActorError):
+                raise
+    return fit()
 
 
 def _found_no_place(error: BaseException) -> bool:

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from siked_ray.errors import PlacementError, StageError
+from siked_ray.training import trainer
 from siked_ray.training.plan import TrainingPlan
 from tests.s3_server import s3_server
 from tests.training.deepspeed_runs import REPOSITORY, plan_values
+from tests.training.killer import KillsOneThatIsSetUp
 from tests.training.trained import Board, group, killing, local_ray, sums, train_small
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(900)]
@@ -59,6 +61,21 @@ def test_a_killed_worker_goes_on_from_an_object_store(undisturbed, tiny_model: s
     assert metrics["losses"] == undisturbed["losses"]
     assert weights == (undisturbed["folder"] / "student" / "model.safetensors").read_bytes()
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_worker_killed_between_set_up_and_work_changes_nothing(undisturbed, tiny_model, tmp_path: Path, monkeypatch):
+    made = trainer.run_config
+
+    def with_a_killer(*arguments: Any) -> Any:
+        config = made(*arguments)
+        config.callbacks.append(KillsOneThatIsSetUp(tmp_path / "killed"))
+        return config
+
+    monkeypatch.setattr(trainer, "run_config", with_a_killer)
+    with local_ray():
+        metrics = train_small(tmp_path, tiny_model, PLAN, group())
+    assert (tmp_path / "killed").exists()
+    assert metrics["losses"] == undisturbed["losses"]
 
 
 def test_what_was_trained_is_kept_when_the_run_is_told_to_stop(undisturbed, tiny_model: str, tmp_path: Path):
