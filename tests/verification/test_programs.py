@@ -115,7 +115,7 @@ _CORRECT = [
     ("from sympy import *\nexpand((2 + I)**2)", "3+4i"),
     ("from sympy import *\nprint(Matrix([[1, 2], [0, 3]]) * Matrix([1, 3]))", r"\begin{pmatrix} 7 \\ 9 \end{pmatrix}"),
     # what the first tier lacks and CPython has
-    ("x = 0\nfor i in range(3_000_000):\n    x += 1\nanswer = x", "3000000"),
+    ("x = 0\nfor i in range(2_000_000):\n    x += 1\nanswer = x", "2000000"),
     ("answer = pow(3, -1, 7)", "5"),
     ("from datetime import datetime\nanswer = datetime.strptime('10:30 AM', '%I:%M %p').minute", "30"),
     ("from decimal import Decimal, getcontext\ngetcontext().prec = 3\nanswer = Decimal(1) / Decimal(3)", "0.333"),
@@ -128,7 +128,7 @@ _CORRECT = [
     ("import numpy as np\nanswer = np.linalg.matrix_rank(np.matrix([[1, 2], [2, 4]]))", "1"),
     ("import re\nimport numpy as np\nanswer = np.sum([float(format(n, '.1f')) for n in (3, 4)])", "7"),
     ("import re\nanswer = int(re.compile(r'\\d+').findall('7 eggs')[0])", "7"),
-    ("from sympy import *\nanswer = sum(floor(log(n, 2)) for n in range(1, 1025))", "8204"),
+    ("from sympy import *\nanswer = sum(floor(log(n, 2)) for n in range(1, 257))", "1546"),
     ("d = {7: 2, 8: 1}\nanswer = max(d, key=d.get)", "7"),
     ("n = [7, 7, 8]\nanswer = max(set(n), key=n.count)", "7"),
     ("answer = next(n for n in range(10) if n > 6)", "7"),
