@@ -17,8 +17,9 @@ from siked_ray.core.ids import content_hash
 from siked_ray.data.storage import Storage
 from siked_ray.driver.models import WORLD
 from siked_ray.driver.placement import prompt_templates, worker_group
+from siked_ray.training.health import loss_note
 from siked_ray.training.plan import TrainingPlan
-from siked_ray.training.trainer import WorkerGroup, discard_checkpoints, fine_tune, loss_note
+from siked_ray.training.trainer import WorkerGroup, discard_checkpoints, fine_tune
 from siked_ray.world.prompts import STRATEGIES
 from siked_ray.world.recipes import CONTEXT, RECIPES, Recipe, pretraining_rows, random_model
 from siked_ray.world.tokenizer import build_tokenizer
@@ -90,7 +91,7 @@ def _make(name: str, storage: Storage, group: WorkerGroup, board: Any, log_dir: 
         log_prefix=f"{log_dir}/making_{name.removeprefix(WORLD)}",
     )
     discard_checkpoints(storage, _MODEL)
-    board.end.remote(title, loss_note(metrics))
+    board.end.remote(title, loss_note(metrics["losses"], metrics["warnings"]))
 
 
 def _plan(recipe: Recipe) -> TrainingPlan:

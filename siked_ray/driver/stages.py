@@ -24,8 +24,9 @@ from siked_ray.driver.sampling import Sampling
 from siked_ray.errors import UserError
 from siked_ray.generation.durable import discard_pending, quarantined_rows
 from siked_ray.generation.task import Row
+from siked_ray.training.health import loss_note
 from siked_ray.training.selection import candidates_folder
-from siked_ray.training.trainer import discard_checkpoints, fine_tune, loss_note
+from siked_ray.training.trainer import discard_checkpoints, fine_tune
 
 VALIDATION = Split.VALIDATION.value
 
@@ -130,7 +131,7 @@ class RayStages:
                 title=title,
                 log_prefix=f"{self._log_dir}/{stage}",
             )
-            self._board.end.remote(title, loss_note(metrics))
+            self._board.end.remote(title, loss_note(metrics["losses"], metrics["warnings"]))
             if self._config.training.selection.by == "accuracy" and metrics["candidates"]:
                 accuracy = partial(self._held_out_accuracy, iteration)
                 metrics["candidates"] = choose_by_accuracy(self._storage, metrics["candidates"], output, accuracy)

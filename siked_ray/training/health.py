@@ -1,5 +1,6 @@
-"""Early warnings that a training stage is not going well, from its losses alone."""
+"""How a training stage goes, from its losses alone: early warnings while it runs, and a note at its end."""
 
+import math
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -35,3 +36,10 @@ def warning(losses: Sequence[float], num_steps: int) -> str | None:
             "training.learning_rate, or check that the mixture's responses can be learned."
         )
     return None
+
+
+def loss_note(losses: Sequence[float], warnings: Sequence[str]) -> str:
+    """What to say of a finished stage: mean loss of its first and last twentieth, as one step says little; warnings."""
+    num_steps = math.ceil(len(losses) / 20)
+    first, last = fmean(losses[:num_steps]), fmean(losses[-num_steps:])
+    return " · ".join([f"mean loss {first:.3f} → {last:.3f}", *warnings])

@@ -118,11 +118,6 @@ def fine_tune(
     return dict(result.return_value)
 
 
-def loss_note(metrics: Mapping[str, Any]) -> str:
-    """What to say of a finished stage: first and last loss, and the warnings."""
-    return " · ".join([f"loss {metrics['first_loss']:.3f} → {metrics['last_loss']:.3f}", *metrics.get("warnings", ())])
-
-
 def discard_checkpoints(storage: Storage, output: str) -> None:
     """Remove checkpoints and tokens of the stage that made `output`; called when its result is committed."""
     from pyarrow.fs import FileSelector, FileSystem, FileType

@@ -125,7 +125,7 @@ class Run:
         candidates = [{"step": s, "model": f"{output}-candidates/step_{s}"} for s in self.candidate_steps]
         for one in candidates:
             storage.write_text(f"{one['model']}/config.json", one["model"])
-        return figures | {"losses": [4.0, 0.5], "skipped": 0, "candidates": candidates}
+        return figures | {"losses": [4.0, 0.5], "warnings": [], "skipped": 0, "candidates": candidates}
 
     def stages(self, generating=None) -> RayStages:
         return RayStages(

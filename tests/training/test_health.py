@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from siked_ray.training.health import warning
+from siked_ray.training.health import loss_note, warning
 
 
 def test_a_falling_loss_is_fine():
@@ -39,3 +39,9 @@ def test_a_loss_that_rises_above_its_start_diverges():
 @pytest.mark.parametrize("losses", [[], [5.0], [2.0] * 59])
 def test_few_losses_say_nothing(losses: list[float]):
     assert warning(losses, 60) is None
+
+
+def test_a_finished_stage_says_means_as_single_steps_jump():
+    losses = [1.0, 3.0, *[9.0] * 36, 0.75, 0.25]
+    assert loss_note(losses, []) == "mean loss 2.000 → 0.500"
+    assert loss_note([1.5], ["It has not moved."]) == "mean loss 1.500 → 1.500 · It has not moved."
