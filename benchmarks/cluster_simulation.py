@@ -36,17 +36,20 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from siked_ray.config import Config, load_config
+from siked_ray.core.asks import Asks, Rendered
 from siked_ray.core.problem import Problem
+from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.inputs import problem_row
-from siked_ray.driver.placement import prompt_templates
-from siked_ray.generation.dispatch import Dispatch, rows_per_call
+from siked_ray.generation.calls import RowsToDo
+from siked_ray.generation.dispatch import Dispatch
 from siked_ray.generation.durable import finished_rows
-from siked_ray.generation.engine import EncodedPrompt, Sample, SamplingParameters
+from siked_ray.generation.engine import Prompt, Sample, SamplingParameters
 from siked_ray.generation.pool import EnginePool, EngineSpec, PoolSize
-from siked_ray.generation.requests import missing_requests, request_batches
-from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
+from siked_ray.generation.rendering import request_blocks
+from siked_ray.generation.requests import missing_requests
+from siked_ray.generation.task import GenerationTask, RowSink
 
 _SHARE_CORRECT = 0.5
 _TOKENS = 200
@@ -69,15 +72,14 @@ class FakeEngine:
         self._changed = threading.Condition()
         threading.Thread(target=self._run, name="fake-steps", daemon=True).start()
 
-    def encode(self, prompt: str, forced: str) -> EncodedPrompt:
-        return EncodedPrompt(text=prompt + forced, token_ids=None)
-
-    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
+    def submit(self, prompt: Prompt, parameters: SamplingParameters) -> Future[Sample]:
         future: Future[Sample] = Future()
         with self._changed:
             self._waiting.append((prompt.text, parameters.seed, future))
             self._changed.notify()
         return future
+
+    def forget(self, prompt: Prompt) -> None: ...
 
     def load_weights(self, model: str) -> None: ...
 
@@ -170,6 +172,7 @@ def simulate(options: argparse.Namespace, nodes: Any, folder: str) -> dict[str, 
         open_engine=functools.partial(FakeEngine, speed=options.speed, slots=options.slots),
         environment={},
         samples_in_flight=2 * options.slots,
+        tokenises=False,
     )
     size = PoolSize(
         min_engines=num_engines,
@@ -181,10 +184,10 @@ def simulate(options: argparse.Namespace, nodes: Any, folder: str) -> dict[str, 
     )
     pool = EnginePool("model", spec, size, name="fake", log_dir=f"{folder}/logs")
     _wait_for_all(pool, num_engines)
-    blocks, _ = missing_requests(storage, ["problems.parquet"], ["cot"], set())
+    asks = Asks(problems=("problems.parquet",), requested=("cot",), render=PlainPrompts())
+    blocks, _ = missing_requests(storage, asks, set())
     task = _task(config)
-    size_of_call = rows_per_call(num_rows, num_engines, pool.rows_in_flight(task.plan, num_rows))
-    dispatch = Dispatch(pool, task, sink, request_batches(storage, blocks, size_of_call), num_rows)
+    dispatch = Dispatch(pool, task, sink, RowsToDo(request_blocks(storage, asks, blocks, None), num_rows))
     started = time.monotonic()
     with watched(pool, Path(folder) / "rollouts" / "pending") as watch:
         thread = threading.Thread(target=dispatch.run, name="dispatch")
@@ -240,15 +243,23 @@ def _problem(index: int) -> dict[str, str]:
     return problem_row(Problem(problem_id=f"p{index:07d}", dataset="sums", question=question, answer=answer), "train")
 
 
+class PlainPrompts:
+    """The question alone, as a server takes it."""
+
+    stop = ()
+
+    def __call__(self, question: str, requested: str, context: str | None) -> Rendered:
+        return Rendered(prompt=f"{question}\n[{requested}]:")
+
+
 def _task(config: Config) -> GenerationTask:
     return GenerationTask(
-        role=Role.STUDENT,
-        iteration=1,
+        label=1,
         model="student",
         weights="model",
         run_seed=42,
         strategies=tuple(one for one in config.strategy_records() if one.name == "cot"),
-        templates=prompt_templates(config),
+        stop=(),
         plan=SamplingPlan(
             num_samples=10, ramp=(1, 1, 2, 3, 3), keep=1, temperature=0.7, top_p=0.95, max_new_tokens=512
         ),

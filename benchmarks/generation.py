@@ -23,23 +23,27 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from siked_ray.capacity.engine_specs import engine_spec, pool_size
 from siked_ray.config import Config, load_config
+from siked_ray.core.asks import Asks
+from siked_ray.core.prompts import StudentPrompts
+from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.verdict import Verdict
-from siked_ray.data.encoding import encode_forced
 from siked_ray.data.problems import load_problems
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
-from siked_ray.driver.demand import STUDENT
 from siked_ray.driver.inputs import problem_row
-from siked_ray.driver.placement import engine_spec, pool_size, prompt_templates, sampling_plan
-from siked_ray.generation.batch import BatchSampler
-from siked_ray.generation.dispatch import Dispatch, rows_per_call
+from siked_ray.generation.batch_sampler import BatchSampler
+from siked_ray.generation.calls import RowsToDo
+from siked_ray.generation.dispatch import Dispatch
 from siked_ray.generation.durable import compact
-from siked_ray.generation.engine import EncodedPrompt, Sample, SamplingParameters
+from siked_ray.generation.engine import Prompt, Sample, SamplingParameters
+from siked_ray.generation.engines.vllm_options import engine_arguments
 from siked_ray.generation.pool import EnginePool
-from siked_ray.generation.requests import missing_requests, request_batches
-from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
-from siked_ray.generation.vllm_options import engine_arguments
+from siked_ray.generation.rendering import Tokenising, render_rows, request_blocks
+from siked_ray.generation.requests import lay_out, missing_requests
+from siked_ray.generation.task import GenerationTask, RowSink
+from siked_ray.settings import STUDENT
 from siked_ray.verification import Verifier
 
 _TABLE = "problems/train.parquet"
@@ -74,6 +78,7 @@ class Benchmark:
         self.problems = list(load_problems(config.data.train, limit=num_problems))
         self.spec = engine_spec(config, STUDENT, context)
         self.num_runs = 0
+        self.prompts = StudentPrompts(templates=config.prompts.templates(), strategies=config.strategy_records())
 
     def run(self, parts: Sequence[str]) -> dict[str, Any]:
         import ray
@@ -148,9 +153,9 @@ class Benchmark:
         for first in range(0, len(requests), 4):
             batch = requests[first : first + 4]
             for request, output in zip(batch, self._generate(batch), strict=True):
-                judgement = self.verifier.judge(request["strategy"], output.outputs[0].text, request["answer"])
+                judgement = self.verifier.judge(request["requested"], output.outputs[0].text, request["answer"])
                 if judgement.verdict is Verdict.CORRECT and output.outputs[0].finish_reason != "length":
-                    accepted.add((request["problem_id"], request["strategy"]))
+                    accepted.add((request["problem_id"], request["requested"]))
         return len(accepted) / (time.perf_counter() - started)
 
     def _sample(self, keep: int | None) -> tuple[list[dict[str, Any]], float]:
@@ -159,24 +164,26 @@ class Benchmark:
         self.storage = Storage(str(self.folder / str(self.num_runs)))
         self.storage.write_parquet(_TABLE, table("problems", [problem_row(one, "train") for one in self.problems]))
         sink = RowSink(storage=self.storage, folder="rollouts", stage="rollouts")
-        blocks, num_rows = missing_requests(self.storage, [_TABLE], self.config.strategies, set())
-        task = self._task(replace(sampling_plan(self.config), keep=keep))
+        asks = Asks(problems=(_TABLE,), requested=tuple(self.config.strategies), render=self.prompts)
+        blocks, num_rows = missing_requests(self.storage, asks, set())
+        task = self._task(replace(self.config.generation.plan(), keep=keep))
         started = time.perf_counter()
-        size = rows_per_call(num_rows, 1, self.pool.rows_in_flight(task.plan, num_rows))
-        Dispatch(self.pool, task, sink, request_batches(self.storage, blocks, size), num_rows).run()
+        log_path = str(self.folder / "prompts.log")
+        tokenising = Tokenising(model=self.student, trust_remote_code=False, log_path=log_path)
+        requests = request_blocks(self.storage, asks, blocks, tokenising)
+        Dispatch(self.pool, task, sink, RowsToDo(requests, num_rows)).run()
         seconds = time.perf_counter() - started
         self.files = compact(sink)
         return self.storage.read_parquet(self.files).to_pylist(), seconds
 
     def _task(self, plan: SamplingPlan) -> GenerationTask:
         return GenerationTask(
-            role=Role.STUDENT,
-            iteration=1,
+            label=1,
             model="student",
             weights=self.student,
             run_seed=self.config.seed,
             strategies=self.config.strategy_records(),
-            templates=prompt_templates(self.config),
+            stop=(),
             plan=plan,
             program_timeout_s=1.0,
         )
@@ -190,13 +197,15 @@ class Benchmark:
 
     def _requests(self) -> list[dict[str, Any]]:
         """The prompts and seeds of all samples, as our own sampler makes them."""
-        recorder = Recorder(self.bare.get_tokenizer())
-        plan = replace(sampling_plan(self.config), keep=None)
+        recorder, tokenizer = Recorder(), self.bare.get_tokenizer()
+        plan = replace(self.config.generation.plan(), keep=None)
         sampler = BatchSampler(self._task(plan), recorder, self.verifier, ThreadPoolExecutor(1))
-        for problem in self.problems:
-            for strategy in self.config.strategies:
-                recorder.row = problem_row(problem, "train") | {"strategy": strategy}
-                list(sampler.run([recorder.row]))
+        asks = Asks(problems=(_TABLE,), requested=tuple(self.config.strategies), render=self.prompts)
+        blocks, _ = missing_requests(self.storage, asks, set())
+        for block in blocks:
+            for row in render_rows(lay_out(self.storage, asks, block), self.prompts, tokenizer).to_pylist():
+                recorder.row = row
+                list(sampler.run([row]))
         return recorder.requests
 
     def _generate(self, requests: list[dict[str, Any]]) -> list[Any]:
@@ -221,16 +230,14 @@ class Recorder:
 
     name, max_model_len, busy_s = "", None, 0.0
 
-    def __init__(self, tokenizer: Any) -> None:
-        self.tokenizer = tokenizer
+    def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
         self.row: dict[str, Any] = {}
 
-    def encode(self, prompt: str, forced: str) -> EncodedPrompt:
-        return EncodedPrompt(text=prompt + forced, token_ids=encode_forced(self.tokenizer, prompt, forced))
+    def forget(self, prompt: Prompt) -> None: ...
 
-    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
-        self.requests.append(self.row | {"token_ids": prompt.token_ids} | asdict(parameters))
+    def submit(self, prompt: Prompt, parameters: SamplingParameters) -> Future[Sample]:
+        self.requests.append(self.row | asdict(parameters))
         future: Future[Sample] = Future()
         future.set_result(Sample(text="", num_prompt_tokens=0, num_tokens=0, finished=False))
         return future

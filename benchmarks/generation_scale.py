@@ -1,6 +1,6 @@
 """A million request rows through the real pipeline with fake engines: the driver's memory, and what it can feed.
 
-    python benchmarks/generation_scale.py [--rows 1000000] [--engines 2]
+    python benchmarks/generation_scale.py [--rows 1000000] [--engines 2] [--tokenizer MODEL]
 
 The engines are fake: they answer at once, half of the samples right. All else is the product's: problem tables, Ray
 Data, the dispatch loop, generator actors, verification, parts, compaction. The driver's processor time per row says
@@ -21,18 +21,22 @@ from typing import Any
 
 import psutil
 
+from siked_ray.core.asks import Asks, Rendered
 from siked_ray.core.problem import Problem
-from siked_ray.core.prompts import PromptTemplates
+from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.strategy import AnswerKind, Strategy
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.inputs import problem_row
-from siked_ray.generation.dispatch import Dispatch, rows_per_call
+from siked_ray.generation.calls import RowsToDo
+from siked_ray.generation.dispatch import Dispatch
 from siked_ray.generation.durable import compact, finished_rows
-from siked_ray.generation.engine import EncodedPrompt, Sample, SamplingParameters
+from siked_ray.generation.engine import Prompt, Sample, SamplingParameters
 from siked_ray.generation.pool import EnginePool, EngineSpec, PoolSize
-from siked_ray.generation.requests import missing_requests, request_batches
-from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
+from siked_ray.generation.rendering import Tokenising, request_blocks
+from siked_ray.generation.requests import missing_requests
+from siked_ray.generation.task import GenerationTask, RowSink
+from siked_ray.sources.own_engines import samples_in_flight
 
 #: What one real engine does: a 7B model on an H100 at 10,000 tokens/s, completions of 150 tokens, 2 samples a row.
 _ROWS_PER_ENGINE_S = 10_000 / (150 * 2)
@@ -50,30 +54,39 @@ class InstantEngine:
 
     def __init__(self, model: str) -> None: ...
 
-    def encode(self, prompt: str, forced: str) -> EncodedPrompt:
-        return EncodedPrompt(text=prompt + forced, token_ids=None)
-
-    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
+    def submit(self, prompt: Prompt, parameters: SamplingParameters) -> Future[Sample]:
         future: Future[Sample] = Future()
         text = f" Five and two are seven.\nThe answer is {7 if parameters.seed % 2 else 8}."
         future.set_result(Sample(text=text, num_prompt_tokens=80, num_tokens=150, finished=True))
         return future
+
+    def forget(self, prompt: Prompt) -> None: ...
 
     def load_weights(self, model: str) -> None: ...
 
     def close(self) -> None: ...
 
 
+class PlainPrompts:
+    """The question alone, as a server takes it."""
+
+    stop = ()
+
+    def __call__(self, question: str, requested: str, context: str | None) -> Rendered:
+        return Rendered(prompt=f"{question}\n[{requested}]:")
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rows", type=int, default=1_000_000)
     arguments.add_argument("--engines", type=int, default=2)
+    arguments.add_argument("--tokenizer", metavar="MODEL", help="tokenise for this model; else as for a server")
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(options.rows, options.engines, Path(folder)), indent=2))
+        print(json.dumps(measure(options.rows, options.engines, options.tokenizer, Path(folder)), indent=2))
 
 
-def measure(num_rows: int, num_engines: int, folder: Path) -> dict[str, Any]:
+def measure(num_rows: int, num_engines: int, tokenizer: str | None, folder: Path) -> dict[str, Any]:
     import ray
 
     ray.init(address="local", num_cpus=num_engines, include_dashboard=False, log_to_driver=False)
@@ -83,11 +96,17 @@ def measure(num_rows: int, num_engines: int, folder: Path) -> dict[str, Any]:
     memory = MemoryWatch()
 
     started, cpu_before = time.perf_counter(), time.process_time()
-    blocks, total = missing_requests(storage, [_TABLE], [s.name for s in _STRATEGIES], finished_rows(sink))
+    asks = Asks(problems=(_TABLE,), requested=tuple(s.name for s in _STRATEGIES), render=PlainPrompts())
+    blocks, total = missing_requests(storage, asks, finished_rows(sink))
     planned = time.perf_counter() - started
     pool = EnginePool(
         "fake",
-        EngineSpec(open_engine=InstantEngine, environment={}, samples_in_flight=256),
+        EngineSpec(
+            open_engine=InstantEngine,
+            environment={},
+            samples_in_flight=samples_in_flight(256),
+            tokenises=tokenizer is not None,
+        ),
         PoolSize(
             min_engines=num_engines,
             max_engines=num_engines,
@@ -101,8 +120,11 @@ def measure(num_rows: int, num_engines: int, folder: Path) -> dict[str, Any]:
     )
     pool.wait_ready()
     sampling = time.perf_counter()
-    size_of_call = rows_per_call(total, num_engines, pool.rows_in_flight(task().plan, total))
-    Dispatch(pool, task(), sink, request_batches(storage, blocks, size_of_call), total).run()
+    tokenising = None
+    if tokenizer is not None:
+        tokenising = Tokenising(model=tokenizer, trust_remote_code=False, log_path=str(folder / "prompts.log"))
+    requests = request_blocks(storage, asks, blocks, tokenising)
+    Dispatch(pool, task(), sink, RowsToDo(requests, total)).run()
     sampled = time.perf_counter() - sampling
     driver_cpu = time.process_time() - cpu_before
     num_parts = len(storage.files("rollouts/pending"))
@@ -146,13 +168,12 @@ def write_problems(storage: Storage, num_problems: int) -> None:
 
 def task() -> GenerationTask:
     return GenerationTask(
-        role=Role.STUDENT,
-        iteration=1,
+        label=1,
         model="fake",
         weights="fake",
         run_seed=1,
         strategies=_STRATEGIES,
-        templates=PromptTemplates(teacher="", demonstration="", student="{question}\n", stop=()),
+        stop=(),
         plan=SamplingPlan(num_samples=2, ramp=(1, 1), keep=1, temperature=0.7, top_p=1.0, max_new_tokens=256),
         program_timeout_s=1.0,
     )

@@ -24,7 +24,7 @@ from typing import Any
 
 import psutil
 
-_VLLM = "siked_ray.generation.vllm_process"
+_VLLM = "siked_ray.generation.engines.engine_loop"
 _ACTORS = {"engine": "ray::Generator", "driver": "ray::Driver", "training worker": "ray::RayTrainWorker"}
 _KINDS = ("command", "verifier worker", "vLLM", *_ACTORS)
 _TIMEOUT_S = 3600.0

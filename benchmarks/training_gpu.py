@@ -19,12 +19,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from siked_ray.training.attention import attention_for, register_packed_attention
-from siked_ray.training.model import use_fused_loss
-from siked_ray.training.packing import Example, Lengths
-from siked_ray.training.plain_engine import PlainEngine
-from siked_ray.training.plan import TrainingPlan, packed_rows, plan_steps
-from siked_ray.training.steps import Hooks, Progress, Worker, train
+from siked_ray.core.training_plan import TrainingPlan
+from siked_ray.training.compute.attention import attention_for, register_packed_attention
+from siked_ray.training.compute.loop import Hooks, Progress, Worker, train
+from siked_ray.training.compute.model import use_fused_loss
+from siked_ray.training.compute.objectives import CrossEntropy
+from siked_ray.training.compute.packing import Example, Lengths
+from siked_ray.training.compute.plain_engine import PlainEngine
+from siked_ray.training.compute.schedule import packed_rows, plan_steps
 
 MAX_SEQ_LEN, MICRO_BATCH, WARM_UP = 1024, 8, 3
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -99,7 +101,7 @@ def ours(examples: list[Example], num_steps: int) -> tuple[float, float]:
             raise _Enough
 
     with suppress(_Enough):
-        train(engine, rows, steps, plan, Worker(fused_loss=fused), hooks=Hooks(after_step=after_step))
+        train(engine, CrossEntropy(fused=fused), rows, steps, plan, Worker(), hooks=Hooks(after_step=after_step))
     return clock.result
 
 

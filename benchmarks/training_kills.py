@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from siked_ray.training.plan import TrainingPlan
+from siked_ray.core.training_plan import TrainingPlan
 from tests.conftest import save_tiny_model, save_tiny_tokenizer
 from tests.training.deepspeed_runs import plan_values
 from tests.training.trained import Board, group, killing, local_ray, train_small

@@ -34,6 +34,7 @@ def _section(prefix: str, schema: Schema, definitions: Schema) -> Iterator[str]:
     yield "| setting | type | default | |\n|---|---|---|---|"
     below = []
     for name, found in schema["properties"].items():
+        found = _or_nothing(found)
         key = f"{prefix}.{name}" if prefix else name
         section, section_key = _section_of(found, key, definitions)
         if section:
@@ -50,10 +51,17 @@ def _section(prefix: str, schema: Schema, definitions: Schema) -> Iterator[str]:
 
 def _section_of(found: Schema, key: str, definitions: Schema) -> tuple[Schema | None, str]:
     """The section that a setting holds, directly or by free names, and its key."""
-    if "$ref" in found.get("additionalProperties", {}):
-        return _resolved(found["additionalProperties"], definitions), f"{key}.NAME"
+    by_name = found.get("additionalProperties")
+    if isinstance(by_name, dict) and "$ref" in by_name:
+        return _resolved(by_name, definitions), f"{key}.NAME"
     resolved = _resolved(found, definitions)
     return (resolved if "properties" in resolved else None), key
+
+
+def _or_nothing(found: Schema) -> Schema:
+    """A section that may be left out, without the nothing that it is then; its own sentence describes it."""
+    kinds = [one for one in found.get("anyOf", []) if "$ref" in one]
+    return kinds[0] if len(kinds) == 1 and "description" not in found else found
 
 
 def _resolved(schema: Schema, definitions: Schema) -> Schema:
@@ -85,7 +93,8 @@ def _type(schema: Schema, definitions: Schema) -> str:
     if schema["type"] == "array":
         return f"list of {_plural(_type(schema['items'], definitions))}"
     if schema["type"] == "object" and "properties" not in schema:
-        return f"mapping of names to {_type(schema['additionalProperties'], definitions)}"
+        values = schema["additionalProperties"]
+        return f"mapping of names to {_type(values, definitions)}" if isinstance(values, dict) else "mapping"
     if schema["type"] == "object":
         keys = schema["properties"]
         return f"mapping with {', '.join(f'`{key}`' for key in keys)}"
@@ -94,6 +103,8 @@ def _type(schema: Schema, definitions: Schema) -> str:
 
 
 def _plural(words: str) -> str:
+    if words.startswith("["):
+        return words
     first, _, rest = words.partition(" ")
     return f"{first}s {rest}".strip()
 

@@ -18,6 +18,7 @@ _COMMANDS = {
     "mix": "mix",
     "eval": "evaluate",
     "push": "push",
+    "export": "export_gguf",
     "verify": "verify",
     "doctor": "doctor",
 }

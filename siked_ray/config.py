@@ -16,8 +16,11 @@ from pydantic import ValidationError
 
 from siked_ray.core.credentials import keys_with_credentials
 from siked_ray.errors import ConfigError
+from siked_ray.recipes import recipe_named
 from siked_ray.settings import Config
+from siked_ray.settings.base import Settings, leave_out_additions
 from siked_ray.settings.messages import sentences
+from siked_ray.settings.yaml_text import read_value, read_yaml, write_yaml
 
 __all__ = [
     "Config",
@@ -46,9 +49,22 @@ def load_values(values: dict[str, Any], *, base: Path, shown: str) -> Config:
     _refuse_credentials(values, shown)
     prompts = _resolve_prompts(values.get("prompts"), base)
     try:
-        return Config.model_validate(values | {"prompts": prompts})
+        config = Config.model_validate(values | {"prompts": prompts})
     except ValidationError as error:
         raise ConfigError(f"{shown}: " + "; ".join(sentences(error))) from None
+    if getattr(recipe_named(config.recipe), "NEEDS_TEACHER", False):
+        config.require_teacher()
+    return _with_options(config)
+
+
+def _with_options(config: Config) -> Config:
+    """The settings with all of the recipe's own, checked; ConfigError for a recipe that there is not."""
+    options = getattr(recipe_named(config.recipe), "Settings", Settings)
+    try:
+        resolved = options.model_validate(config.options)
+    except ValidationError as error:
+        raise ConfigError("; ".join(f"options: {one}" for one in sentences(error))) from None
+    return config.model_copy(update={"options": resolved.model_dump(mode="json")})
 
 
 def overridden(config: Config, overrides: Sequence[str]) -> Config:
@@ -62,7 +78,7 @@ def overridden(config: Config, overrides: Sequence[str]) -> Config:
 def read_resolved(text: str, shown: str) -> Config:
     """Settings as a run has stored them; raises ConfigError when they are damaged or of another version."""
     try:
-        return Config.model_validate(yaml.safe_load(text))
+        return Config.model_validate(read_yaml(text))
     except (yaml.YAMLError, ValidationError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ConfigError(
@@ -72,7 +88,7 @@ def read_resolved(text: str, shown: str) -> Config:
 
 def dump_config(config: Config) -> str:
     """The resolved settings as YAML; loading it again gives the same settings."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
+    return write_yaml(config.model_dump(mode="json"))
 
 
 #: How many engines there are, and what each is given.
@@ -97,6 +113,7 @@ _WITHOUT_EFFECT: Any = {
 def config_sha256(config: Config) -> str:
     """Hash of everything that can change a run's results."""
     values = config.model_dump(mode="json", exclude=_WITHOUT_EFFECT)
+    leave_out_additions(config, values)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
@@ -123,7 +140,7 @@ def _refuse_credentials(values: dict[str, Any], shown: str) -> None:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = read_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"There is no settings file {path}; give the path of a YAML file.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -145,7 +162,7 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
         if not isinstance(values, dict):
             raise ConfigError(f"{override!r} cannot be set: {parent} holds a value and no section.")
     try:
-        values[last] = yaml.safe_load(text)
+        values[last] = read_value(text)
     except yaml.YAMLError:
         raise ConfigError(f"{override!r} cannot be read: the value is no valid YAML; quote it.") from None
 
@@ -166,7 +183,7 @@ def _resolve_prompts(prompts: Any, base: Path) -> Any:
 
 
 def _built_in(name: str) -> dict[str, Any]:
-    return yaml.safe_load(files("siked_ray").joinpath("prompts", f"{name}.yaml").read_text(encoding="utf-8"))
+    return read_yaml(files("siked_ray").joinpath("prompts", f"{name}.yaml").read_text(encoding="utf-8"))
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,21 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 
 from siked_ray.config import Config, load_config
+from tests.engine_guard import EngineGuard
 
 _TEXT = [
     "Below is a question from mathematics. Answer it by first generating the strategy and then solving with it.",
     "[cot]: 3 plus 4 is 7. The answer is 7. [l2m]: How many are left? 12 - 5 = 7. [pot]: answer = 3 + 4",
 ]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(EngineGuard())
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
 
 
 def save_tiny_tokenizer(folder: Path, *, eos: str | None = "</s>", num_extra_tokens: int = 0) -> Any:

@@ -36,6 +36,16 @@ def test_dumped_settings_load_as_the_same_settings(make_config, prompts: str, tm
     assert config_sha256(again) == config_sha256(config)
 
 
+@pytest.mark.parametrize("text", ["010", "1e3", "1:30", "yes", "2026-01-02", "0o7", "a #b", "null", " x ", "~", ".5"])
+def test_a_text_stays_a_text_in_every_reader_of_yaml(make_config, text: str, tmp_path: Path):
+    config = make_config("prompts.stop=[END]")
+    config = config.model_copy(update={"prompts": config.prompts.model_copy(update={"student": f"{text}{{question}}"})})
+    config = config.model_copy(update={"data": config.data.model_copy(update={"train": text})})
+    dumped = dump_config(config)
+    assert yaml.safe_load(dumped)["data"]["train"] == text
+    assert dumped_and_loaded(config, tmp_path).data.train == text
+
+
 @pytest.mark.parametrize(
     ("override", "value"),
     [
@@ -57,6 +67,15 @@ def test_dumped_settings_load_as_the_same_settings(make_config, prompts: str, tm
         ("student.model=/a/b=c", "/a/b=c"),
         ("run_dir=s3://bucket/run", "s3://bucket/run"),
         ("strategies=[pot]", ["pot"]),
+        ("seed=010", 10),
+        ("seed=-007", -7),
+        ("seed=0x10", 16),
+        ("training.learning_rate=1e-3", 1e-3),
+        ("run_dir=/a/b #2", "/a/b #2"),
+        ("run_dir=#2", "#2"),
+        ("run_dir='/a/b #2'", "/a/b #2"),
+        ("run_dir=2026-01-02", "2026-01-02"),
+        ("data.test=['a #1', b]", ["a #1", "b"]),
     ],
 )
 def test_overrides(make_config, override: str, value: object):
@@ -91,7 +110,7 @@ def test_overrides_open_sections_that_the_file_does_not_have(make_config):
         ("generation.num_sample=3", r"unknown setting generation\.num_sample \(did you mean num_samples\?\)"),
         ("iteration.max=3", r"unknown setting iteration \(did you mean iterations\?\)"),
         ("training.lora.rnk=3", r"unknown setting training\.lora\.rnk \(did you mean rank\?\)"),
-        ("mixture.zzz=3", r"unknown setting mixture\.zzz \(known here: policy, order, alphas, kl_bound\)"),
+        ("mixture.zzz=3", r"unknown setting mixture\.zzz \(known here: policy, order, alphas, kl_bound, wrong, .*\)"),
         ("mixture.policy=best", r"mixture\.policy: .*'adaptive', 'all', 'self_only'.*it is 'best'"),
         ("generation.num_samples=0", r"generation\.num_samples: .*greater than or equal to 1.*it is 0"),
         ("generation.temperature=warm", r"generation\.temperature: .*number.*it is 'warm'"),
@@ -123,12 +142,32 @@ def test_overrides_open_sections_that_the_file_does_not_have(make_config):
         ("teacher.endpoint.base_url='http://[::1'", r"teacher\.endpoint\.base_url: "),
         ("teacher.endpoint.base_url=http://x:99999/v1", r"teacher\.endpoint\.base_url: "),
         ("teacher={source: oracle}", r"teacher\.source: .*'vllm'"),
+        (
+            "teacher={source: openai, model: m, endpoint: {extra_body: {temperature: 1}}}",
+            r"teacher\.endpoint\.extra_body: temperature is set by the trainer",
+        ),
+        ("student.template_args={tokenize: false}", r"student\.template_args: tokenize is set by the trainer"),
+        ("student.template_args={enable_thinking: [1]}", r"student\.template_args\.enable_thinking"),
+        ("student.system_prompt=''", r"student\.system_prompt"),
+        ("teacher={source: annotations, system_prompt: x}", "teacher: source annotations has no model; leave"),
+        (
+            "teacher={source: openai, model: m, endpoint: {api: completions}, template_args: {a: 1}}",
+            "teacher: source openai continues prompts as they are",
+        ),
+        ("prompts.thought_tags=[[<plan>]]", r"prompts\.thought_tags\.0"),
+        ("generation.accept=most", r"generation\.accept: .*'answer' or 'sound'"),
         ("teacher={}", r"teacher\.source is required"),
         ("prompts=nowhere.yaml", r"prompts: 'nowhere\.yaml' is neither"),
         ("seed", "'seed' is no override; write key.path=value"),
         ("=3", "'=3' is no override"),
         ("seed.deep=3", "seed.deep=3' cannot be set: "),
         ("seed=[", "no valid YAML"),
+        ("seed=5 # five", r"seed: .*integer.*it is '5 # five'"),
+        ("seed=1:30", r"seed: .*integer.*it is '1:30'"),
+        ("run_dir='a' # b", "no valid YAML"),
+        ("training={epochs: 1, epochs: 2}", "no valid YAML"),
+        ("run_dir=''", "run_dir: an empty text names no directory; set it to one"),
+        ("run_dir=' '", "run_dir: an empty text names no directory"),
     ],
 )
 def test_a_wrong_setting_is_one_readable_sentence(make_config, override: str, words: str):
@@ -173,6 +212,8 @@ def test_settings_that_are_required(tmp_path: Path):
         ("", "holds no settings"),
         ("- a\n- b\n", "holds no settings"),
         ("data: [\n", "cannot be read as YAML"),
+        ("seed: 1\ndata: {train: x}\nseed: 2\n", "cannot be read as YAML: the key 'seed' stands there twice.*line 3"),
+        ("data: {train: x, train: y}\n", "the key 'train' stands there twice"),
         (b"\xff\xfe\x00", "cannot be read as YAML"),
     ],
 )

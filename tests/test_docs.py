@@ -1,5 +1,6 @@
-"""The settings' page is up to date, and every job in the repository is one that loads."""
+"""The pages are up to date, and every job in the repository is one that loads."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,3 +87,27 @@ def test_the_papers_models_fit_on_gpus_of_80_gb(path: Path) -> None:
     assert (config.engine.tensor_parallel_size, config.engine.gpus_per_engine) == (1, 1)
     assert config.engine.engine_bounds == (1, 4)
     assert {teacher.dtype, config.engine.dtype} == {"bfloat16"}
+
+
+def rooms() -> set[str]:
+    folders = (path for path in (ROOT / "siked_ray").iterdir() if path.is_dir() and path.name != "__pycache__")
+    return {f"{path.name}/" for path in folders}
+
+
+def test_the_architecture_page_has_a_line_for_every_room() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+/)` \| \S", page, re.MULTILINE)) == rooms()
+
+
+#: What was tried once names files as they were then; what can be added names files that are not there.
+PAGES = [path for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")) if path.stem not in ("log", "extending")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_the_files_that_a_page_names_are_there(page: Path) -> None:
+    named = re.findall(r"[`(]((?:[\w.]+/)*\w+\.(?:py|sh))[`) ]", page.read_text(encoding="utf-8"))
+    places = [ROOT, ROOT / "siked_ray", ROOT / "docs"]
+    missing = [name for name in named if "/" in name and not any((place / name).exists() for place in places)]
+    assert missing == []
+    modules = {path.name for place in ("siked_ray", "tests") for path in (ROOT / place).rglob("*.py")}
+    assert [name for name in named if "/" not in name and name not in modules] == []

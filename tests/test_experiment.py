@@ -46,9 +46,9 @@ def test_every_arm_loads_and_changes_what_it_says(experiment: ModuleType):
 
 
 def test_the_models_of_all_sizes_have_recipes(experiment: ModuleType):
-    from siked_ray.world.recipes import RECIPES
+    from siked_ray.world.curriculum import CURRICULA
 
-    assert all(model in RECIPES for model in experiment.SIZES.values())
+    assert all(model in CURRICULA for model in experiment.SIZES.values())
 
 
 def write_run(folder: Path, frees: list[float], steps: list[int], best: int) -> None:
@@ -103,7 +103,7 @@ def test_own_rows_are_compared_with_the_teachers_and_with_the_worlds(experiment:
     import pyarrow.parquet as pq
 
     from siked_ray.core.ids import problem_id
-    from siked_ray.world.problems import world_problems
+    from siked_ray.world.word_problems import world_problems
 
     problems = [(problem_id("world", p.question), p.rationales["cot"]) for p in world_problems("world:train")[:4]]
     texts = ["It is luck.", *(rationale for _, rationale in problems[1:])]
@@ -162,3 +162,20 @@ def test_what_is_finished_is_not_run_again_and_order_follows_needs(
     needing = ["small-2-adaptive", "small-2-adaptive_data", "small-2-matched_adaptive"]
     assert sorted(failed) == needing, "what needs a failed arm is named too"
     assert len(started) == len(set(started)) == 1 + len(wanted) - 3
+
+
+def test_two_folders_of_runs_are_compared_over_their_seeds(
+    tmp_path: Path, experiment: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    for root, gain in (("before", 0.0), ("after", 0.1)):
+        for seed in (1, 2, 3):
+            entry = {"iteration": 0, "evaluation": {"validation": {"free": 0.9}, "world": {"free": 0.5 + gain * seed}}}
+            summary = {"status": "finished", "best_iteration": 0, "iterations": [entry]}
+            folder = tmp_path / root / f"small-{seed}-combined"
+            folder.mkdir(parents=True)
+            (folder / "summary.json").write_text(json.dumps(summary))
+    monkeypatch.setattr(sys, "argv", ["compare_roots.py", str(tmp_path / "before"), str(tmp_path / "after")])
+    importlib.import_module("compare_roots").main()
+    sys.modules.pop("compare_roots")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("small combined: 50.0% -> 70.0%, +20.0 points (") and "3 seeds" in line

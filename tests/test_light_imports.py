@@ -7,7 +7,7 @@ import sys
 import pytest
 
 HEAVY = ["ray", "torch", "vllm", "transformers", "sympy", "datasets", "deepspeed", "peft"]
-LIGHT = ["siked_ray.cli", "siked_ray.loop", "siked_ray.core", "siked_ray.data", "siked_ray.verification"]
+LIGHT = ["siked_ray.cli", "siked_ray.recipes.siked", "siked_ray.core", "siked_ray.data", "siked_ray.verification"]
 
 
 def loaded_by(code: str) -> set[str]:
@@ -25,8 +25,10 @@ def test_building_the_command_line_loads_no_heavy_library():
 
 
 def test_reading_settings_and_results_loads_no_heavy_library():
-    code = "import siked_ray.config, siked_ray.report.summary, siked_ray.report.table, siked_ray.driver.mixing"
-    assert loaded_by(f"{code}, siked_ray.evaluation, siked_ray.data.ledger, siked_ray.generation.batch") == set()
+    code = "import siked_ray.config, siked_ray.report.summary, siked_ray.report.table, siked_ray.core.mixture_rule"
+    assert (
+        loaded_by(f"{code}, siked_ray.evaluation, siked_ray.data.ledger, siked_ray.generation.batch_sampler") == set()
+    )
 
 
 def test_the_check_itself_finds_what_is_loaded():

@@ -33,6 +33,6 @@ def test_one_that_was_off_stays_off():
 
 def test_who_starts_a_training_stage_and_its_controller_import_no_torch():
     names = ("trainer", "lean_trainer", "process_group", "patience")
-    imports = "; ".join(f"import siked_ray.training.{name}" for name in names)
+    imports = "; ".join(f"import siked_ray.training.stage.{name}" for name in names)
     script = f"import sys; {imports}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

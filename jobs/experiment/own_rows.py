@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from siked_ray.core.ids import problem_id
-from siked_ray.world.problems import DATASET, world_problems
+from siked_ray.world.word_problems import DATASET, world_problems
 
 _COLUMNS = ["problem_id", "strategy", "source", "response"]
 

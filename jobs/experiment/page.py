@@ -8,7 +8,7 @@ from typing import Any
 from arms import ARMS, DATA, MATCHED, NUM_ITERATIONS, SIKED, SINGLE, Task
 from own_rows import OwnRows, own_rows
 
-from siked_ray.evaluation.seeds import Comparison, compare_over_seeds, mean_and_half_width
+from siked_ray.evaluation.seeds import ArmsComparison, compare_over_seeds, mean_and_half_width
 
 #: Free accuracy on the test set, by arm and seed.
 Accuracies = Mapping[str, Mapping[int, float]]
@@ -55,7 +55,7 @@ def _head(summaries: Mapping[Task, Any]) -> str:
 def _size(size: str, summaries: Mapping[Task, Any]) -> Iterator[str]:
     accuracies: dict[str, dict[int, float]] = {}
     for task, summary in summaries.items():
-        accuracies.setdefault(task.arm.name, {})[task.seed] = _best(summary)["free"]
+        accuracies.setdefault(task.arm.name, {})[task.seed] = best_on_test(summary)["free"]
     yield f"\n## {size}\n"
     yield f"| {' | '.join(_COLUMNS)} |"
     yield "|" + "---|" * len(_COLUMNS)
@@ -67,7 +67,7 @@ def _size(size: str, summaries: Mapping[Task, Any]) -> Iterator[str]:
 
 
 def _row(name: str, runs: Sequence[Any]) -> str:
-    bests = [_best(run) for run in runs]
+    bests = [best_on_test(run) for run in runs]
     lasts = [_test(run["iterations"][-1])["free"] for run in runs]
     strategies = list(bests[0]["strategy_histogram"])
     histogram = {s: sum(best["strategy_histogram"][s] for best in bests) / len(bests) for s in strategies}
@@ -136,13 +136,14 @@ def _best_single(accuracies: Accuracies) -> str | None:
     return max(means, key=lambda name: means[name], default=None)
 
 
-def _paired(accuracies: Accuracies, one: str, other: str) -> Comparison | None:
+def _paired(accuracies: Accuracies, one: str, other: str) -> ArmsComparison | None:
     first, second = accuracies.get(one, {}), accuracies.get(other, {})
     seeds = sorted(first.keys() & second.keys())
     return compare_over_seeds([first[seed] - second[seed] for seed in seeds]) if len(seeds) > 1 else None
 
 
-def _best(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+def best_on_test(summary: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Figures on the test set of the iteration that the held-out split chose."""
     best = summary["best_iteration"]
     return _test(next(entry for entry in summary["iterations"] if entry["iteration"] == best))
 

@@ -13,7 +13,7 @@ def execute(options: argparse.Namespace) -> int:
     import json
     from dataclasses import asdict
 
-    from siked_ray.report.doctor import examine
+    from siked_ray.report.screen.machine import examine
 
     findings = examine()
     if options.json:

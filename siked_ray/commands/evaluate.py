@@ -23,9 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from siked_ray.driver.hub import do_without_an_unreachable_hub
-    from siked_ray.driver.standalone_evaluation import evaluate_model
-    from siked_ray.report.progress import ScreenProgress
+    from siked_ray.launch.evaluate_model import evaluate_model
+    from siked_ray.preflight.offline import do_without_an_unreachable_hub
+    from siked_ray.report.screen.bars import ScreenProgress
 
     do_without_an_unreachable_hub()
     with ScreenProgress() as progress:

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from siked_ray.driver.what_if import recompute_mixture, sampled_iterations
+    from siked_ray.report.what_if import recompute_mixture, sampled_iterations
 
     overrides = [*([f"mixture.policy={options.policy}"] if options.policy else []), *options.set]
     chosen = options.iteration

@@ -5,10 +5,12 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from siked_ray.capacity.cluster_file import NodeGroup
     from siked_ray.config import Config
-    from siked_ray.driver.cluster_file import NodeGroup
-    from siked_ray.driver.cost import Rates
-    from siked_ray.driver.preflight import Checked
+    from siked_ray.preflight.check import Checked
+    from siked_ray.preflight.cost import Rates
 
 SUMMARY = "validate everything and show what a run would do"
 
@@ -32,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     from siked_ray.config import dump_config, load_config
     from siked_ray.data.storage import Storage
-    from siked_ray.driver.cost import server_lines
-    from siked_ray.driver.directory import check_run_directory, check_writable
-    from siked_ray.driver.forecast import first_prompts, forecast
-    from siked_ray.driver.hub import do_without_an_unreachable_hub
-    from siked_ray.driver.preflight import check
+    from siked_ray.launch.directory_state import check_run_directory, check_writable
+    from siked_ray.preflight.check import check
+    from siked_ray.preflight.cost import server_lines
+    from siked_ray.preflight.forecast import first_prompts, forecast, stage_lines
+    from siked_ray.preflight.offline import do_without_an_unreachable_hub
 
     groups = _groups(options.cluster)
     rates = _rates(options.assume)
@@ -53,6 +55,7 @@ def execute(options: argparse.Namespace) -> int:
     print("# what a run would do")
     for name, value in (*forecast(config, checked).items(), *server_lines(config, checked).items()):
         print(f"{name:<34} {value}")
+    _print_stages(stage_lines(config, checked))
     if rates is not None:
         _print_cost(config, checked, rates)
     for note in checked.notes:
@@ -61,19 +64,26 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _groups(path: str | None) -> "list[NodeGroup] | None":
-    from siked_ray.driver.cluster_file import read_cluster
+    from siked_ray.capacity.cluster_file import read_cluster
 
     return read_cluster(path) if path else None
 
 
 def _rates(assumptions: list[str] | None) -> "Rates | None":
-    from siked_ray.driver.cost import read_rates
+    from siked_ray.preflight.cost import read_rates
 
     return read_rates(assumptions) if assumptions else None
 
 
+def _print_stages(lines: "Mapping[str, str]") -> None:
+    if lines:
+        print("\n# its stages, at most")
+    for names, value in lines.items():
+        print(f"{names:<34} {value}")
+
+
 def _print_cost(config: "Config", checked: "Checked", rates: "Rates") -> None:
-    from siked_ray.driver.cost import estimate, lines
+    from siked_ray.preflight.cost import estimate, lines
 
     print("\n# hours and cost, by what --assume says")
     for name, value in lines(estimate(config, checked, rates), rates).items():
@@ -82,7 +92,7 @@ def _print_cost(config: "Config", checked: "Checked", rates: "Rates") -> None:
 
 def _fits(config: "Config", groups: "list[NodeGroup]", path: str) -> bool:
     """Print what each kind of stage calls up; False when one of them cannot be placed."""
-    from siked_ray.driver.call_up import stages_on
+    from siked_ray.capacity.autoscaler import stages_on
 
     print(f"\n# on the cluster of {path}")
     stages = stages_on(config, groups)

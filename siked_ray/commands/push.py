@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from siked_ray.driver.publishing import push_student
+    from siked_ray.report.publishing import push_student
 
     print(push_student(options.run, options.repository, iteration=options.iteration, private=options.private))
     return 0

@@ -18,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(options: argparse.Namespace) -> int:
     from siked_ray.config import load_config
     from siked_ray.data.storage import Storage
-    from siked_ray.driver.directory import check_run_directory, check_writable
-    from siked_ray.driver.hub import do_without_an_unreachable_hub
-    from siked_ray.driver.preflight import check
+    from siked_ray.launch.directory_state import check_run_directory, check_writable
+    from siked_ray.preflight.check import check
+    from siked_ray.preflight.offline import do_without_an_unreachable_hub
 
     do_without_an_unreachable_hub()
     config = load_config(options.config, options.overrides)
@@ -36,8 +36,8 @@ def execute(options: argparse.Namespace) -> int:
     for note in checked.notes:
         print(f"note: {note}", file=sys.stderr)
 
-    from siked_ray.driver.session import execute as run_session
-    from siked_ray.report.progress import ScreenProgress
+    from siked_ray.launch.session import execute as run_session
+    from siked_ray.report.screen.bars import ScreenProgress
 
     with ScreenProgress() as progress:
         run_session(config, checked, progress.show)

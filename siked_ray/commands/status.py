@@ -22,8 +22,9 @@ def execute(options: argparse.Namespace) -> int:
     from siked_ray.data import run_directory as names
     from siked_ray.data.ledger import Ledger
     from siked_ray.data.storage import Storage
-    from siked_ray.driver.what_if import read_config
-    from siked_ray.report.status import as_text, status_of
+    from siked_ray.report.screen.run_status import as_text, status_of
+    from siked_ray.report.view import SIKED
+    from siked_ray.report.what_if import read_config
 
     storage = Storage(options.run)
     config = read_config(storage)
@@ -33,7 +34,7 @@ def execute(options: argparse.Namespace) -> int:
         records=Ledger(storage).records(),
         summary=summary,
         sign_of_life=_sign_of_life(storage),
-        max_iterations=config.iterations.max,
+        max_iterations=config.iterations.max if config.recipe == SIKED else None,
         now=time.time(),
     )
     print(json.dumps(status, indent=2, ensure_ascii=False) if options.json else as_text(status))

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    from siked_ray.driver.submission import follow, submit
+    from siked_ray.launch.submission import follow, submit
 
     client, job = submit(options.config, options.overrides, address=options.address)
     print(job, flush=True)

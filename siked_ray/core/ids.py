@@ -20,9 +20,13 @@ def problem_id(dataset: str, question: str) -> str:
     return content_hash(dataset, " ".join(question.split()))
 
 
-def request_id(problem_id: str, strategy: str, sample_index: int, iteration: int) -> str:
-    """Stable id of one sample that is asked of a model. The teacher's iteration is 0."""
-    return content_hash(problem_id, strategy, sample_index, iteration)
+def request_id(problem_id: str, ask_id: str, sample_index: int, label: int | str) -> str:
+    """Stable id of one sample that is asked of a model.
+
+    `ask_id` is the strategy where the ask has no context; `label` is the iteration (the teacher's is 0), or a text that
+    names the stage.
+    """
+    return content_hash(problem_id, ask_id, sample_index, label)
 
 
 def sampling_seed(run_seed: int, request_id: str) -> int:

@@ -2,7 +2,7 @@
 
 Let S^s be the student's kept rows for strategy s over problems Q_S^s, L^s the teacher's over Q_L^s, at most one row per
 (problem, strategy) each. A policy is a pure function of the numbers of kept rows; it returns a `Selection`, the rule by
-which rows are taken, with the reason. `siked_ray.driver.mixing` applies it to tables of any size.
+which rows are taken, with the reason. `siked_ray.core.mixture_rule` applies it to tables of any size.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +29,10 @@ class Policy(StrEnum):
     BIASED = "biased"
     FIXED_ALPHA = "fixed_alpha"
     KL_TARGET = "kl_target"
+
+
+#: Policies that never keep both the teacher's and the student's row of a (problem, strategy); any other may.
+ONE_ROW_EACH = frozenset({Policy.ADAPTIVE, Policy.SELF_ONLY, Policy.TEACHER_ONLY, Policy.BIASED})
 
 
 class TeacherRows(StrEnum):

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from siked_ray.core.asks import Rendered
+from siked_ray.core.rollout import FREE
 from siked_ray.core.strategy import Strategy, clean_rationale
 
 
@@ -13,6 +15,35 @@ class PromptTemplates:
     demonstration: str
     student: str
     stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TeacherPrompts:
+    """Renders an ask as the few-shot prompt of the strategy that is requested."""
+
+    templates: PromptTemplates
+    strategies: tuple[Strategy, ...]
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        return self.templates.stop
+
+    def __call__(self, question: str, requested: str, context: str | None) -> Rendered:
+        strategy = next(one for one in self.strategies if one.name == requested)
+        return Rendered(prompt=teacher_prompt(self.templates, strategy, question))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudentPrompts:
+    """Renders an ask as the student's prompt, with the tag of the strategy forced, or none where it chooses (FREE)."""
+
+    templates: PromptTemplates
+    strategies: tuple[Strategy, ...]
+    stop: tuple[str, ...] = ()
+
+    def __call__(self, question: str, requested: str, context: str | None) -> Rendered:
+        tag = "" if requested == FREE else next(one.tag for one in self.strategies if one.name == requested)
+        return Rendered(prompt=student_prompt(self.templates, question), forced=tag)
 
 
 def teacher_prompt(templates: PromptTemplates, strategy: Strategy, question: str) -> str:

@@ -9,20 +9,22 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from siked_ray.core.chat_format import PLAIN, ChatFormat
+from siked_ray.data.chat_template import encode_chats, has_chat_template
+
 _TAGGED = re.compile(r"(\[\w+\]:)(.*)", re.DOTALL)
 
 
-def encode_prompts(tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
+def encode_prompts(tokenizer: Any, prompts: Sequence[str], chat: ChatFormat = PLAIN) -> list[list[int]]:
     """Token ids of prompts: through the model's own chat template where it has one, else as plain text."""
-    if getattr(tokenizer, "chat_template", None):
-        chats = [[{"role": "user", "content": prompt}] for prompt in prompts]
-        return [list(tokenizer.apply_chat_template(c, add_generation_prompt=True, return_dict=False)) for c in chats]
+    if has_chat_template(tokenizer):
+        return encode_chats(tokenizer, prompts, chat)
     return [_without_end(tokenizer, token_ids) for token_ids in tokenizer(list(prompts))["input_ids"]]
 
 
-def encode_prompt(tokenizer: Any, prompt: str) -> list[int]:
+def encode_prompt(tokenizer: Any, prompt: str, chat: ChatFormat = PLAIN) -> list[int]:
     """Token ids of one prompt."""
-    return encode_prompts(tokenizer, [prompt])[0]
+    return encode_prompts(tokenizer, [prompt], chat)[0]
 
 
 def encode_texts(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
@@ -43,7 +45,7 @@ def encode_forced(tokenizer: Any, prompt: str, forced: str) -> list[int]:
 
 def encode_responses(tokenizer: Any, responses: Sequence[str]) -> list[list[int]]:
     """Token ids of responses, tags tokenised on their own, with the end-of-sequence token that stops generation."""
-    pieces = [_pieces(response) for response in responses]
+    pieces = [split_tag(response) for response in responses]
     tags = encode_texts(tokenizer, [tag for tag, _ in pieces])
     rests = encode_texts(tokenizer, [rest for _, rest in pieces])
     return [[*tag, *rest, tokenizer.eos_token_id] for tag, rest in zip(tags, rests, strict=True)]
@@ -61,7 +63,8 @@ def load_tokenizer(model: str, *, trust_remote_code: bool = False) -> Any:
     return AutoTokenizer.from_pretrained(model, trust_remote_code=trust_remote_code)
 
 
-def _pieces(response: str) -> tuple[str, str]:
+def split_tag(response: str) -> tuple[str, str]:
+    """The strategy's tag of a response ("" without one), and the rest."""
     match = _TAGGED.match(response)
     return (match[1], match[2]) if match else ("", response)
 

@@ -1,14 +1,17 @@
 """Gold answers as canonical text.
 
 A gold keeps its value and its kind: a number (`"72"`, `"-0.5"`), a fraction in lowest terms (`"5/2"`), a ratio
-(`"3:2"`) or a list of those in the order of the source (`"11; 12; 13"`). Anything else is refused with a reason; a
-refused gold is never replaced by something else, and 0 is an answer.
+(`"3:2"`) or a list of those in the order of the source (`"11; 12; 13"`). Of a whole solution what it states at its end
+counts (`final_statement`). What cannot be read whole is refused with a reason; a refused gold is never replaced by
+something else, and 0 is an answer.
 """
 
 import re
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
+
+from siked_ray.data.final_statement import final_statement
 
 
 class ExclusionReason(StrEnum):
@@ -43,8 +46,11 @@ _CURRENCY = re.compile(r"^([-+]?)\s*[$€£¥]\s*")
 _UNIT_IN_BRACKETS = re.compile(r"\s*\([^()]*\)$")
 _UNIT_IN_WORDS = re.compile(r"(?<=[0-9])\s*(?:%|\s[A-Za-z]{2,}\.?)$")
 _WORDS_THAT_CHANGE_THE_VALUE = re.compile(
-    r"\b(?:dozens?|hundreds?|thousands?|millions?|billions?|trillions?|hal(?:f|ves)|thirds?|quarters?|fourths?|fifths?"
-    r"|plus|minus|times|more|less|below|under|over|negative|short|squared|cubed|pi|sqrt|bn|mn)\b",
+    r"\b(?:tens|dozens?|hundreds?|thousands?|[a-z]*illions?|lakhs?|lacs?|crores?|scores?|gross|grand|mil|thou|bn|mn"
+    r"|hal(?:f|ves)|thirds?|quarters?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?|tenths?|elevenths?|twelfths?"
+    r"|[a-z]*(?:teenths?|tieths?)|hundredths?|thousandths?|[a-z]*illionths?|point|and|or|to|per ?mille|permille"
+    r"|plus|minus|times|mod|more|less|below|under|over|negative|short|squared|cubed|factorial|doubled|tripled|pi|sqrt"
+    r"|at least|at most)\b",
     re.IGNORECASE,
 )
 _MISSING = frozenset({"", "none", "null", "nan", "n/a", "na"})
@@ -54,8 +60,8 @@ _YES_NO = frozenset({"yes", "no", "true", "false"})
 def canonical_answer(answer: object, *, question: str = "") -> str:
     """Canonical text of a gold as found in a source.
 
-    Text with the `####` marker of GSM8K is read after its last marker. `question` only tells a ratio from a time of
-    day: `3:45` is a ratio where the question asks for one. Raises `UnusableAnswer`.
+    Of a solution its final statement is read: after `####`, after `The answer is`, in `\\boxed{}`. `question` only
+    tells a ratio from a time of day: `3:45` is a ratio where the question asks for one. Raises `UnusableAnswer`.
     """
     text = as_found(answer)
     if text.lower() in _MISSING:
@@ -66,13 +72,13 @@ def canonical_answer(answer: object, *, question: str = "") -> str:
 
 
 def as_found(answer: object) -> str:
-    """The final answer of a record as text: after the last `####`, lists joined by `; `, white space folded."""
+    """The final answer of a record as text: a solution's final statement, lists joined by `; `, white space folded."""
     if answer is None:
         return ""
     if isinstance(answer, list | tuple):
         return "; ".join(as_found(part) for part in answer)
     content = answer if isinstance(answer, bytes) else str(answer).encode("utf-8", "replace")
-    return " ".join(content.decode("utf-8", "replace").rsplit("####", 1)[-1].split())
+    return " ".join(final_statement(content.decode("utf-8", "replace")).split())
 
 
 def canonical_number(text: str) -> str:

@@ -8,12 +8,12 @@ from typing import overload
 from siked_ray.core.ids import problem_id, unit_interval
 from siked_ray.core.problem import Problem
 from siked_ray.data.golds import ExclusionReason, UnusableAnswer, as_found, canonical_answer
-from siked_ray.data.loaders import asdiv, columns, gsm8k, multiarith, svamp
-from siked_ray.data.loaders.rows import RawProblem, Row, Table, check_texts
+from siked_ray.data.loaders import asdiv, chat, columns, gsm8k, instructions, multiarith, svamp
+from siked_ray.data.loaders.rows import RawProblem, Row, SourceTable, check_texts
 from siked_ray.data.loaders.sources import read_table
 from siked_ray.errors import DataError
 
-_LAYOUTS = (gsm8k, svamp, asdiv, multiarith)
+_LAYOUTS = (gsm8k, svamp, asdiv, multiarith, instructions, chat)
 _WORLD = "world:"
 #: Less than the distance between any two positions that a hash can give.
 _TINY = 1e-12
@@ -68,8 +68,9 @@ def load_problems(
 
     `path_or_hub_name` is a local path or URL (JSON lines, a JSON list, CSV, Parquet, ASDiv.xml, a directory of
     Parquet files or of `save_to_disk`), a Hub name `owner/name[:config][/split]`, or `world:train` / `world:test`.
-    GSM8K, SVAMP, ASDiv and MultiArith are recognised by their columns; naming a column turns that off. `limit`
-    keeps the first problems of the set; what is excluded never depends on it.
+    GSM8K, SVAMP, ASDiv, MultiArith, Alpaca, MetaMathQA, NuminaMath and conversations are recognised by their columns;
+    naming a column turns that off (`reward_model.ground_truth` is a column within a mapping). `limit` keeps the first
+    problems of the set; what is excluded never depends on it.
 
     Records without a checkable gold are excluded with a reason. Of equal questions the first is kept if all their
     answers agree, and none if they do not: nobody knows which answer is right.
@@ -89,8 +90,12 @@ def load_problems(
     return ProblemSet(dataset=problem_set.dataset, problems=problem_set.problems[:limit], excluded=problem_set.excluded)
 
 
-def problems_of(table: Table, question_column: str | None = None, answer_column: str | None = None) -> ProblemSet:
-    """The problems of a table and what is excluded, in its order. Raises `DataError` where no problem is left."""
+def problems_of(table: SourceTable, question_column: str | None = None, answer_column: str | None = None) -> ProblemSet:
+    """The problems of a table and what is excluded, in its order. Raises `DataError` where no problem is left.
+
+    In a table of rationales, one for each strategy, a question that comes again is no duplicate.
+    """
+    again_is_excluded = not {"strategy", "rationale"} <= set(table.columns())
     dataset, read = _recognise(table, question_column, answer_column)
     records = [judge(dataset, read(row)) for row in table.rows]
     golds: dict[str, set[str]] = {}
@@ -103,11 +108,11 @@ def problems_of(table: Table, question_column: str | None = None, answer_column:
         if isinstance(record, Exclusion):
             excluded.append(record)
         elif len(golds[record.problem_id]) > 1:
-            excluded.append(_exclude(record, ExclusionReason.CONFLICT))
-        elif record.problem_id in kept:
-            excluded.append(_exclude(record, ExclusionReason.DUPLICATE))
+            excluded.append(excluded_as(record, ExclusionReason.CONFLICT))
+        elif record.problem_id in kept and again_is_excluded:
+            excluded.append(excluded_as(record, ExclusionReason.DUPLICATE))
         else:
-            kept[record.problem_id] = record
+            kept.setdefault(record.problem_id, record)
     problem_set = ProblemSet(dataset=dataset, problems=tuple(kept.values()), excluded=tuple(excluded))
     if not kept:
         raise DataError(_nothing_usable(table.shown, problem_set))
@@ -115,13 +120,13 @@ def problems_of(table: Table, question_column: str | None = None, answer_column:
 
 
 def _recognise(
-    table: Table, question_column: str | None, answer_column: str | None
+    table: SourceTable, question_column: str | None, answer_column: str | None
 ) -> tuple[str, Callable[[Row], RawProblem]]:
     if question_column is None and answer_column is None:
         for layout in _LAYOUTS:
             if layout.recognises(table):
                 check_texts(table, layout.TEXT_COLUMNS)
-                return layout.DATASET, layout.read
+                return layout.DATASET or table.name, layout.read
     return table.name, columns.reader(table, question_column, answer_column)
 
 
@@ -138,7 +143,8 @@ def judge(dataset: str, raw: RawProblem) -> Problem | Exclusion:
     return Problem(problem_id=key, dataset=dataset, question=raw.question, answer=answer)
 
 
-def _exclude(problem: Problem, reason: ExclusionReason) -> Exclusion:
+def excluded_as(problem: Problem, reason: ExclusionReason) -> Exclusion:
+    """A problem that is left out of a set."""
     return Exclusion(dataset=problem.dataset, question=problem.question, answer=problem.answer, reason=reason)
 
 
@@ -152,7 +158,7 @@ def _nothing_usable(shown: str, problem_set: ProblemSet) -> str:
 
 
 def _load_world(name: str) -> ProblemSet:
-    from siked_ray.world.problems import load_world
+    from siked_ray.world.word_problems import load_world
 
     try:
         problems = tuple(load_world(name))

@@ -1,5 +1,7 @@
 """Names of what lies where in a run directory."""
 
+from siked_ray.core.stage import Kind, StageId
+
 TEACHER_ROLLOUTS = "rollouts/teacher"
 CONFIG = "config.yaml"
 SUMMARY = "summary.json"
@@ -17,31 +19,55 @@ def problems(split: str) -> str:
 EXCLUDED = "problems/excluded.parquet"
 
 
+def place_of(stage: StageId) -> str:
+    """What a stage makes: a folder of rollouts, a Parquet file, a model directory, or a file of metrics."""
+    if stage.kind is Kind.TESTS:  # beside what the evaluation of the same student found
+        return evaluation(stage.iteration or 0)
+    return _PLACES[stage.kind].format(stage.folder)
+
+
+_PLACES = {
+    Kind.ROLLOUTS: "rollouts/{}",
+    Kind.ANSWERS: "evaluations/{}",
+    Kind.TABLE: "tables/{}/part-00000.parquet",
+    Kind.MIXTURE: "mixtures/{}/part-00000.parquet",
+    Kind.SCORES: "scores/{}",
+    Kind.TRAINING: "students/{}",
+    Kind.MERGE: "students/{}",
+    Kind.EVALUATION: "evaluations/{}.json",
+}
+
+
 def student_rollouts(iteration: int) -> str:
     """Folder of the student's samples that an iteration trains on."""
-    return f"rollouts/iteration_{iteration:02d}"
+    return place_of(StageId.of_iteration(Kind.ROLLOUTS, iteration))
 
 
 def mixture(iteration: int) -> str:
     """The training rows of an iteration."""
-    return f"mixtures/iteration_{iteration:02d}/part-00000.parquet"
+    return place_of(StageId.of_iteration(Kind.MIXTURE, iteration))
 
 
 def student(iteration: int) -> str:
     """Model directory of an iteration's student."""
-    return f"students/iteration_{iteration:02d}"
+    return place_of(StageId.of_iteration(Kind.TRAINING, iteration))
 
 
 def evaluation(iteration: int) -> str:
     """Metrics of an iteration's student."""
-    return f"evaluations/iteration_{iteration:02d}.json"
+    return place_of(StageId.of_iteration(Kind.EVALUATION, iteration))
 
 
 def evaluation_rollouts(iteration: int) -> str:
     """Folder of the greedy completions behind an evaluation."""
-    return f"evaluations/iteration_{iteration:02d}"
+    return place_of(StageId.of_iteration(Kind.ANSWERS, iteration))
 
 
-def candidate_rollouts(iteration: int, step: int) -> str:
+def test_rollouts(iteration: int) -> str:
+    """Folder of the greedy completions on test sets that waited for the end."""
+    return place_of(StageId.of_tests(iteration))
+
+
+def candidate_rollouts(training: StageId, step: int) -> str:
     """Folder of the greedy completions by which a candidate of a training stage is judged."""
-    return f"evaluations/iteration_{iteration:02d}_candidates/step_{step:07d}"
+    return f"evaluations/{training.folder}_candidates/step_{step:07d}"

@@ -1,33 +1,39 @@
 """Columns of the Parquet tables in a run directory."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from siked_ray.core.reasoning import Steps
+from siked_ray.core.rollout import Long, Rollout
+from siked_ray.core.verdict import Verdict
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+#: What a field of a record is stored as.
+_STORED: dict[Any, str] = {
+    str: "string",
+    str | None: "string",
+    Verdict: "string",
+    int: "int32",
+    Long: "int64",
+    bool: "bool",
+    bool | None: "bool",
+    Steps | None: "steps",
+}
+
+
+def _columns_of(record: type) -> dict[str, str]:
+    return {name: _STORED[hint] for name, hint in get_type_hints(record, include_extras=True).items()}
+
+
 _COLUMNS: dict[str, dict[str, str]] = {
     "problems": dict.fromkeys(("problem_id", "dataset", "split", "question", "answer"), "string"),
     "excluded": dict.fromkeys(("dataset", "question", "answer", "reason"), "string"),
-    "rollouts": {
-        "request_id": "string",
-        "problem_id": "string",
-        "requested": "string",
-        "strategy": "string",
-        "sample_index": "int32",
-        "seed": "int64",
-        "prompt": "string",
-        "completion": "string",
-        "num_tokens": "int32",
-        "truncated": "bool",
-        "verdict": "string",
-        "predicted": "string",
-        "reason": "string",
-        "model": "string",
-        "engine": "string",
-        "num_prompt_tokens": "int32",
-    },
-    "quarantine": dict.fromkeys(("stage", "problem_id", "strategy", "reason"), "string"),
+    "asks": dict.fromkeys(("problem_id", "requested", "context"), "string"),
+    "rollouts": _columns_of(Rollout),
+    "quarantine": dict.fromkeys(("stage", "problem_id", "strategy", "reason", "ask_id"), "string"),
     "mixture": dict.fromkeys(("problem_id", "strategy", "source", "prompt", "response", "request_id"), "string"),
 }
 
@@ -42,12 +48,19 @@ def table(kind: str, rows: Sequence[Any]) -> "pa.Table":
 
 
 def _value(row: Any, name: str) -> Any:
-    return row[name] if isinstance(row, dict) else getattr(row, name)
+    value = row[name] if isinstance(row, dict) else getattr(row, name)
+    return asdict(value) if isinstance(value, Steps) else value
 
 
 def empty_table(kind: str) -> "pa.Table":
     """A table of a kind without rows."""
     import pyarrow as pa
 
-    types = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), "bool": pa.bool_()}
+    types = {
+        "string": pa.string(),
+        "int32": pa.int32(),
+        "int64": pa.int64(),
+        "bool": pa.bool_(),
+        "steps": pa.struct([("stated", pa.int32()), ("true", pa.int32()), ("reaches_answer", pa.bool_())]),
+    }
     return pa.schema([(name, types[type_]) for name, type_ in _COLUMNS[kind].items()]).empty_table()

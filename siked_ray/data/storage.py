@@ -6,7 +6,6 @@ to the disk and renamed; object stores put an object in one request.
 
 import json
 import os
-import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siked_ray.core.credentials import redacted
+from siked_ray.data.file_system import copy_folder, damaged, is_remote, link_or_copy, open_root, put_in_place
 from siked_ray.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Storage:
     """A directory `root`; all paths are relative to it. Picklable, so that workers can write for themselves."""
 
     def __init__(self, root: str) -> None:
-        self.root = root if _is_remote(root) else os.path.abspath(os.path.expanduser(root.removeprefix("file://")))
+        self.root = root if is_remote(root) else os.path.abspath(os.path.expanduser(root.removeprefix("file://")))
         self._opened: tuple[Any, str] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -38,7 +38,7 @@ class Storage:
     @property
     def is_local(self) -> bool:
         """True when the files can be opened by path on this machine."""
-        return not _is_remote(self.root)
+        return not is_remote(self.root)
 
     def path(self, name: str) -> str:
         """Full path or URI of a file, as Ray Data and pyarrow take it."""
@@ -71,7 +71,7 @@ class Storage:
         with filesystem.open_output_stream(target) as stream:
             stream.write(content)
         if target != path:
-            _put_in_place(target, path)
+            put_in_place(target, path)
 
     def read_bytes(self, name: str) -> bytes:
         filesystem, path = self._locate(name)
@@ -161,11 +161,13 @@ class Storage:
                 writer.write_batch(batch, _ROW_GROUP_SIZE)
                 num_rows += batch.num_rows
         if target != path:
-            _put_in_place(target, path)
+            put_in_place(target, path)
         return num_rows
 
-    def dataset(self, names: Iterable[str], schema: "pa.Schema") -> "pyarrow.dataset.Dataset":
-        """The tables of several files, read as they are asked for; a column that a file does not have is null."""
+    def dataset(self, names: Iterable[str], schema: "pa.Schema | None") -> "pyarrow.dataset.Dataset":
+        """The tables of several files, read as they are asked for; a column that a file does not have is null.
+
+        Without a schema the first file's columns are taken."""
         import pyarrow.dataset
 
         located = [self._locate(name) for name in names]
@@ -181,12 +183,7 @@ class Storage:
         filesystem, path = self._locate(name)
         filesystem.create_dir(path.rpartition("/")[0], recursive=True)
         if self.is_local and origin.is_local:
-            beside = f"{path.rpartition('/')[0]}/.{uuid.uuid4().hex}"
-            try:
-                os.link(origin.path(name), beside)
-            except OSError:
-                shutil.copy2(origin.path(name), beside)
-            os.replace(beside, path)
+            link_or_copy(origin.path(name), path)
         else:
             other, source = origin._locate(name)
             copy_files(source, path, source_filesystem=other, destination_filesystem=filesystem)
@@ -199,16 +196,7 @@ class Storage:
             filesystem, path = self._locate(folder)
             copy_files(str(source), path, source_filesystem=LocalFileSystem(), destination_filesystem=filesystem)
             return
-        target = Path(self.path(folder))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}-{uuid.uuid4().hex}")
-        shutil.copytree(source, beside)
-        for copied in beside.rglob("*"):
-            _settle(copied)
-        if target.exists():
-            shutil.rmtree(target)
-        beside.rename(target)
-        _settle(target.parent)
+        copy_folder(source, Path(self.path(folder)))
 
     def listing(self) -> list[tuple[str, int, int]]:
         """(name, bytes, time of the last change in ns) of all files below the root, sorted."""
@@ -261,48 +249,6 @@ class Storage:
 
     def _locate(self, name: str) -> tuple[Any, str]:
         if self._opened is None:
-            self._opened = _open(self.root)
+            self._opened = open_root(self.root)
         filesystem, root = self._opened
         return filesystem, f"{root}/{name}"
-
-
-def _put_in_place(written: str, path: str) -> None:
-    """Rename a local file that is whole; what it holds is on the disk before its name is."""
-    _settle(Path(written))
-    os.replace(written, path)
-    _settle(Path(path).parent)
-
-
-def _settle(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def damaged(what: str, error: Exception) -> DataError:
-    """The error for a file of a run that does not hold what was written."""
-    reason = redacted(" ".join(str(error).split()))[:300]
-    return DataError(
-        f"{what} is damaged ({reason}). Restore it from a copy; or remove it, with the record in ledger/ of the stage "
-        "that wrote it, and the same `siked run` makes it again."
-    )
-
-
-def _open(root: str) -> tuple[Any, str]:
-    """File system and the root's path on it; credentials and endpoints come from the environment."""
-    from pyarrow.fs import FileSystem
-
-    # Small files go to S3 in one request instead of three.
-    query = "?allow_delayed_open=true" if root.startswith("s3://") else ""
-    try:
-        filesystem, path = FileSystem.from_uri(root.rstrip("/") + query if query else root)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{root} cannot be opened: {redacted(' '.join(str(error).split()))[:300]}") from None
-    return filesystem, path.rstrip("/")
-
-
-def _is_remote(root: str) -> bool:
-    return "://" in root and not root.startswith("file://")

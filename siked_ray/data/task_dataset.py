@@ -19,11 +19,13 @@ def task_dataset(
     tasks_at_once: int,
     ordered: bool,
     max_bytes_ahead: int | None = None,
+    bytes_per_block: int | None = None,
     remote_args: Mapping[str, Any] | None = None,
 ) -> Any:
     """A lazy `ray.data.Dataset` of the tables that `tasks` make, one read task each; `ordered`: in their order.
 
     Tables that nobody has taken yet may fill `max_bytes_ahead` of the object store, by default what Ray Data allows.
+    Tables of a task that follow each other become blocks of `bytes_per_block`, by default Ray Data's many MiB.
     """
     import ray
     from ray.data import ExecutionResources
@@ -36,11 +38,21 @@ def task_dataset(
         ray_remote_args=dict(remote_args or {}),
     )
     data.context.execution_options.preserve_order = ordered
+    if bytes_per_block is not None:
+        data.context.target_max_block_size = bytes_per_block
     if max_bytes_ahead is not None:
         limits = ExecutionResources.for_limits(object_store_memory=max_bytes_ahead)
         data.context.execution_options.resource_limits = limits
     data.context.enable_progress_bars = False  # the board shows it
     return data
+
+
+def block_references(data: Any) -> Iterator[tuple[Any, int]]:
+    """Run a dataset; a reference to each of its blocks, which stays where it was made, and how many rows it has."""
+    for bundle in data.iter_internal_ref_bundles():
+        for block in bundle.blocks:
+            if block.metadata.num_rows:
+                yield block.ref, block.metadata.num_rows
 
 
 def _source(tasks: Sequence[TableTask]) -> Any:

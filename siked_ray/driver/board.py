@@ -5,6 +5,7 @@ driver that is lost and started again.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -46,15 +47,15 @@ class ProgressBoard:
         """A stage starts."""
         self._stages.append(StageProgress(name=name, unit=unit, total=total))
 
-    def advance(self, name: str, done: int, figures: dict[str, str]) -> None:
+    def advance(self, name: str, done: int, figures: Mapping[str, str]) -> None:
         """A stage has done so much."""
         stage = self._latest(name)
-        stage.done, stage.figures = done, figures
+        stage.done, stage.figures = done, dict(figures)
         _count(stage)
 
-    def show(self, name: str, figures: dict[str, str]) -> None:
+    def show(self, name: str, figures: Mapping[str, str]) -> None:
         """What there is to say of a stage before it counts anything."""
-        self._latest(name).figures = figures
+        self._latest(name).figures = dict(figures)
 
     def training(self, name: str, step: int, num_steps: int, loss: float, tokens_per_s: float) -> None:
         """Called from a training worker after optimizer steps."""

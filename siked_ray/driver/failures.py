@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from siked_ray.core.credentials import redacted
 from siked_ray.errors import SikedError, StageError
+from siked_ray.ray_internals import without_advice
 
 
 def as_siked_error(error: Exception, log_dir: str) -> SikedError:
@@ -28,5 +29,5 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
-        yield current
+        yield without_advice(current)
         current = getattr(current, "cause", None) or current.__cause__

@@ -11,8 +11,8 @@ from siked_ray.core.problem import Problem, Split
 from siked_ray.data import run_directory as names
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
-from siked_ray.driver.branching import find_branch, take_over
-from siked_ray.driver.preflight import Checked
+from siked_ray.preflight.branch import find_branch, take_over
+from siked_ray.preflight.check import Checked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,116 +4,158 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from siked_ray.capacity.await_capacity import Placement
 from siked_ray.config import Config
+from siked_ray.core.asks import Asks
 from siked_ray.core.problem import Problem, Split
+from siked_ray.core.prompts import StudentPrompts, TeacherPrompts
+from siked_ray.core.reasoning import Accept
+from siked_ray.core.reporting import Reporter
 from siked_ray.core.rollout import FREE
+from siked_ray.core.sampling_plan import SamplingPlan
+from siked_ray.core.stage import Kind, StageId
 from siked_ray.data import run_directory as names
 from siked_ray.data.storage import Storage
-from siked_ray.driver.counting import cost_of_servers, sampling_metrics
-from siked_ray.driver.demand import STUDENT
-from siked_ray.driver.existing import write_existing
-from siked_ray.driver.generating import Generating, SamplingReport
-from siked_ray.driver.placement import evaluation_plan, prompt_templates, sampling_plan
+from siked_ray.driver.engines import EnginePools, SamplingReport
+from siked_ray.driver.figures import cost_of_servers, sampling_metrics
+from siked_ray.driver.titles import title_of, title_of_candidate
 from siked_ray.generation.durable import compact, discard_pending, quarantined_rows
-from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
-from siked_ray.settings import TeacherPart
+from siked_ray.generation.task import GenerationTask, RowSink
+from siked_ray.recipes.verbs import Asked, Model
+from siked_ray.settings import STUDENT, TEACHER, TeacherPart
+from siked_ray.sources import WrittenSource, sampled, written
+from siked_ray.sources.existing import write_existing
 
 _PROBLEM_FIELDS = ("problem_id", "dataset", "question", "answer")
 
 
 class Sampling:
-    """`teacher_models` gives the directory or name for each part of the teacher that is sampled."""
+    """`models` gives the directory or name of the student and of each part of the teacher that is sampled."""
 
     def __init__(
-        self, config: Config, storage: Storage, generating: Generating, board: Any, teacher_models: Mapping[str, str]
+        self,
+        config: Config,
+        storage: Storage,
+        engines: EnginePools,
+        board: Reporter,
+        models: Mapping[str, str],
+        placement: Placement,
     ) -> None:
         self._config = config
         self._storage = storage
-        self._generating = generating
+        self._engines = engines
         self._board = board
-        self._teacher_models = teacher_models
-        self._train = names.problems(Split.TRAIN.value)
+        self._models = models
+        self._placement = placement
 
-    def teacher(self, stage: str) -> dict[str, Any]:
-        """Sample the teacher, or verify the rationales that exist; each part of it for its own strategies."""
-        sink = RowSink(storage=self._storage, folder=names.TEACHER_ROLLOUTS, stage=stage)
-        report = SamplingReport()
-        for part in self._config.teacher_parts():
-            report += self._sample_part(part, sink) if part.source.is_sampled else self._verify_part(part, sink)
-        self._generating.close()
-        metrics = self._metrics(sink, report)
-        files = self._storage.files(sink.folder, ".parquet")
-        return metrics | {"cost": cost_of_servers(self._storage, files, self._config)}
+    def stage(self, stage: StageId, model: Model, asked: Asked, how: SamplingPlan) -> Mapping[str, Any]:
+        """Sample a stage's rows; its metrics."""
+        sink = RowSink(storage=self._storage, folder=names.place_of(stage), stage=stage.name)
+        if model.engines == TEACHER:
+            return self._teacher(stage, asked, how, sink)
+        self._placement.before_sampling(STUDENT)
+        report = self._student(stage, model.weights, asked, how, sink, title_of(stage))
+        if stage.kind is Kind.ANSWERS:
+            compact(sink)
+            return asdict(report)
+        return self._metrics(sink, report, how.accept)
 
-    def student(self, student: str, iteration: int, stage: str) -> dict[str, Any]:
-        """Sample the student on the training problems, with each tag forced or with none."""
-        sink = RowSink(storage=self._storage, folder=names.student_rollouts(iteration), stage=stage)
-        label = student.rpartition("/")[2]
-        task = self.task(Role.STUDENT, iteration, label, student, sampling_plan(self._config))
-        title = f"iteration {iteration} · student samples"
-        strategies = [FREE] if self._config.iterations.generator == "self_free" else self._config.strategies
-        report = self._sample(STUDENT, task, [self._train], strategies, sink, title)
-        return self._metrics(sink, report)
-
-    def evaluation(self, student: str, iteration: int, stage: str, problem_sets: Sequence[str], title: str) -> None:
-        """Greedy rollouts, free and forced, on sets of problems."""
-        sink = RowSink(storage=self._storage, folder=names.evaluation_rollouts(iteration), stage=stage)
-        label = student.rpartition("/")[2]
-        task = self.task(Role.STUDENT, iteration, label, student, evaluation_plan(self._config))
-        tables = [names.problems(name) for name in problem_sets]
-        self._sample(STUDENT, task, tables, (FREE, *self._config.strategies), sink, title)
+    def answers(self, stage: StageId, weights: str, problem_sets: Sequence[str], title: str) -> None:
+        """Greedy rollouts of any student, free and forced, on sets of problems; outside a recipe."""
+        asked = Asked(problems=tuple(problem_sets), requested=(FREE, *self._config.strategies))
+        sink = RowSink(storage=self._storage, folder=names.place_of(stage), stage=stage.name)
+        self._student(stage, weights, asked, self._config.evaluation.plan(), sink, title)
         compact(sink)
 
-    def candidate(self, student: str, iteration: int, step: int, problem_set: str) -> None:
-        """Greedy free rollouts of one candidate of a training stage on a set of problems."""
-        folder, stage = names.candidate_rollouts(iteration, step), f"candidate_{iteration:02d}_{step:07d}"
-        sink = RowSink(storage=self._storage, folder=folder, stage=stage)
-        label = f"iteration_{iteration:02d}/step_{step:07d}"
-        task = self.task(Role.STUDENT, iteration, label, student, evaluation_plan(self._config))
-        title = f"iteration {iteration} · candidate of step {step}"
-        self._sample(STUDENT, task, [names.problems(problem_set)], [FREE], sink, title)
+    def candidate(self, training: StageId, weights: str, step: int, problem_set: str) -> str:
+        """Greedy free rollouts of one candidate of a training stage on a set of problems; their folder."""
+        self._placement.before_sampling(STUDENT)
+        stage = StageId(Kind.CANDIDATE, f"{training.label}_{step:07d}", training.iteration)
+        folder = names.candidate_rollouts(training, step)
+        sink = RowSink(storage=self._storage, folder=folder, stage=stage.name)
+        asked = Asked(problems=(problem_set,), requested=(FREE,))
+        title = title_of_candidate(training, step)
+        label = f"{training.folder}/step_{step:07d}"
+        self._student(stage, weights, asked, self._config.evaluation.plan(), sink, title, label=label)
         compact(sink)
         discard_pending(self._storage, folder)
+        return folder
 
-    def task(self, role: Role, iteration: int, model: str, weights: str, plan: SamplingPlan) -> GenerationTask:
+    def problem_ids(self, problem_set: str) -> list[str]:
+        """Ids of a set's problems."""
+        rows = self._storage.read_parquet(names.problems(problem_set), ["problem_id"])
+        return rows["problem_id"].to_pylist()
+
+    def _teacher(self, stage: StageId, asked: Asked, how: SamplingPlan, sink: RowSink) -> Mapping[str, Any]:
+        """Each part of the teacher for its own strategies: sampled, or verified where it has rationales."""
+        for source in sampled(self._config):
+            self._placement.before_sampling(source.part.key)
+        report = SamplingReport()
+        for source in sampled(self._config):
+            report += self._sample_part(stage, source.part, asked, how, sink)
+        for existing in written(self._config):
+            self._verify_part(existing, sink)
+        self._engines.close()
+        metrics = self._metrics(sink, report, how.accept)
+        files = self._storage.files(sink.folder, ".parquet")
+        return {**metrics, "cost": cost_of_servers(self._storage, files, self._config)}
+
+    def _sample_part(
+        self, stage: StageId, part: TeacherPart, asked: Asked, how: SamplingPlan, sink: RowSink
+    ) -> SamplingReport:
+        wanted = [name for name in part.strategies if name in asked.requested]
+        asks = self._asks(asked, wanted, TeacherPrompts)
+        task = self._task(stage, asks, part.key, self._models[part.key], how)
+        return self._sample(part.key, task, asks, sink, f"{part.key} samples")
+
+    def _verify_part(self, source: WrittenSource, sink: RowSink) -> None:
+        rows = self._storage.read_parquet(names.problems(Split.TRAIN.value), list(_PROBLEM_FIELDS)).to_pylist()
+        title = f"{source.part.key} rationales"
+        write_existing(source, [Problem(**row) for row in rows], self._config, sink, board=self._board, title=title)
+
+    def _student(
+        self,
+        stage: StageId,
+        weights: str,
+        asked: Asked,
+        how: SamplingPlan,
+        sink: RowSink,
+        title: str,
+        *,
+        label: str | None = None,
+    ) -> SamplingReport:
+        asks = self._asks(asked, asked.requested, StudentPrompts)
+        task = self._task(stage, asks, label or weights.rpartition("/")[2], weights, how)
+        return self._sample(STUDENT, task, asks, sink, title)
+
+    def _asks(
+        self, asked: Asked, requested: Sequence[str], prompts: type[TeacherPrompts] | type[StudentPrompts]
+    ) -> Asks:
+        own = prompts(templates=self._config.prompts.templates(), strategies=self._config.strategy_records())
+        return Asks(
+            problems=tuple(names.problems(name) for name in asked.problems),
+            requested=tuple(requested),
+            render=asked.render or own,
+            table=asked.table.file if asked.table else None,
+        )
+
+    def _task(self, stage: StageId, asks: Asks, model: str, weights: str, how: SamplingPlan) -> GenerationTask:
         return GenerationTask(
-            role=role,
-            iteration=iteration,
+            label=stage.label if stage.iteration is None else stage.iteration,
             model=model,
             weights=weights,
             run_seed=self._config.seed,
             strategies=self._config.strategy_records(),
-            templates=prompt_templates(self._config),
-            plan=plan,
+            stop=asks.render.stop,
+            plan=how,
             program_timeout_s=self._config.generation.program_timeout_s,
+            thought_tags=self._config.prompts.all_thought_tags(),
         )
 
-    def _sample_part(self, part: TeacherPart, sink: RowSink) -> SamplingReport:
-        weights = self._teacher_models[part.key]
-        task = self.task(Role.TEACHER, 0, part.key, weights, sampling_plan(self._config))
-        title = "teacher samples" if part.key == "teacher" else f"{part.key} samples"
-        return self._sample(part.key, task, [self._train], part.strategies, sink, title)
-
-    def _verify_part(self, part: TeacherPart, sink: RowSink) -> SamplingReport:
-        rows = self._storage.read_parquet(self._train, list(_PROBLEM_FIELDS)).to_pylist()
-        title = "teacher rationales" if part.key == "teacher" else f"{part.key} rationales"
-        write_existing(part, [Problem(**row) for row in rows], self._config, sink, board=self._board, title=title)
-        return SamplingReport()
-
-    def _sample(
-        self,
-        key: str,
-        task: GenerationTask,
-        tables: Sequence[str],
-        strategies: Sequence[str],
-        sink: RowSink,
-        title: str,
-    ) -> SamplingReport:
+    def _sample(self, engines: str, task: GenerationTask, asks: Asks, sink: RowSink, title: str) -> SamplingReport:
         fraction = self._config.max_quarantined_fraction
-        return self._generating.sample(
-            key, task, tables, strategies, sink, title=title, max_quarantined_fraction=fraction
-        )
+        return self._engines.sample(engines, task, asks, sink, title=title, max_quarantined_fraction=fraction)
 
-    def _metrics(self, sink: RowSink, report: SamplingReport) -> dict[str, Any]:
-        counts = sampling_metrics(self._storage, compact(sink), self._config.strategies)
+    def _metrics(self, sink: RowSink, report: SamplingReport, accept: Accept) -> dict[str, Any]:
+        counts = sampling_metrics(self._storage, compact(sink), self._config.strategies, accept)
         return counts | {"quarantined": len(quarantined_rows(self._storage, sink.stage))} | asdict(report)

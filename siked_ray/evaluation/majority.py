@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from siked_ray.core.rollout import FREE
-from siked_ray.evaluation.outcomes import Answers, Outcome
+from siked_ray.evaluation.outcomes import Answers, GradedAnswer
 from siked_ray.verification.equivalence import compare_without_symbols
 
 
@@ -13,7 +13,7 @@ def majority_solves(answers: Answers, strategies: Sequence[str]) -> bool:
     Completions without an answer do not vote. A tie goes to the answer of the strategy that the student chose freely,
     if it is among the tied ones, else to that of the first strategy.
     """
-    groups: list[list[Outcome]] = []
+    groups: list[list[GradedAnswer]] = []
     for name in strategies:
         vote = answers.get(name)
         if vote is not None and vote.predicted is not None:
@@ -27,7 +27,7 @@ def majority_solves(answers: Answers, strategies: Sequence[str]) -> bool:
     return winner[0].correct
 
 
-def _join(groups: list[list[Outcome]], vote: Outcome) -> None:
+def _join(groups: list[list[GradedAnswer]], vote: GradedAnswer) -> None:
     group = next((group for group in groups if _same(group[0], vote)), None)
     if group is None:
         groups.append([vote])
@@ -35,7 +35,7 @@ def _join(groups: list[list[Outcome]], vote: Outcome) -> None:
         group.append(vote)
 
 
-def _same(one: Outcome, other: Outcome) -> bool:
+def _same(one: GradedAnswer, other: GradedAnswer) -> bool:
     """Whether two answers are the same; what equals the gold answer never equals what does not."""
     if one.correct or other.correct:
         return one.correct and other.correct

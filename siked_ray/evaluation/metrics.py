@@ -8,7 +8,7 @@ from siked_ray.core.rollout import FREE
 from siked_ray.evaluation.choice import NONE, Choices, examine_choices
 from siked_ray.evaluation.intervals import Paired, bootstrap_interval, compare
 from siked_ray.evaluation.majority import majority_solves
-from siked_ray.evaluation.outcomes import Outcome, by_problem, chosen, solves
+from siked_ray.evaluation.outcomes import GradedAnswer, by_problem, chosen, solves
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +41,7 @@ class DatasetMetrics:
 
 
 def evaluate_dataset(
-    problem_ids: Sequence[str], outcomes: Iterable[Outcome], strategies: Sequence[str]
+    problem_ids: Sequence[str], outcomes: Iterable[GradedAnswer], strategies: Sequence[str]
 ) -> DatasetMetrics:
     """Metrics of a data set from the outcomes of its problems (others are passed over)."""
     problems = by_problem(problem_ids, outcomes)
@@ -68,7 +68,7 @@ def evaluate_dataset(
     )
 
 
-def compare_free(problem_ids: Sequence[str], before: Iterable[Outcome], after: Iterable[Outcome]) -> Paired:
+def compare_free(problem_ids: Sequence[str], before: Iterable[GradedAnswer], after: Iterable[GradedAnswer]) -> Paired:
     """The free completions of two students on the same problems."""
     return compare(
         [solves(answers, FREE) for answers in by_problem(problem_ids, before)],

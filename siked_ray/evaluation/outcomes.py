@@ -8,7 +8,7 @@ from siked_ray.core.verdict import Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class GradedAnswer:
     """One greedy completion: what was asked for (a strategy or FREE), what was used, the answer, the verdict."""
 
     problem_id: str
@@ -23,12 +23,12 @@ class Outcome:
 
 
 #: Outcomes of one problem by what was asked for.
-Answers = Mapping[str, Outcome]
+Answers = Mapping[str, GradedAnswer]
 
 
-def by_problem(problem_ids: Sequence[str], outcomes: Iterable[Outcome]) -> list[Answers]:
+def by_problem(problem_ids: Sequence[str], outcomes: Iterable[GradedAnswer]) -> list[Answers]:
     """The answers to each problem, sorted by its id; outcomes of other problems are passed over."""
-    found: dict[str, dict[str, Outcome]] = {problem: {} for problem in sorted(set(problem_ids))}
+    found: dict[str, dict[str, GradedAnswer]] = {problem: {} for problem in sorted(set(problem_ids))}
     for outcome in outcomes:
         if outcome.problem_id in found:
             found[outcome.problem_id][outcome.requested] = outcome

@@ -11,7 +11,7 @@ _ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Comparison:
+class ArmsComparison:
     """Mean difference over the seeds with its 95 % interval (t), the two-sided p of the paired t-test, and that of the
     sign-flip test. With n seeds the latter is never below 2 / 2ⁿ."""
 
@@ -22,11 +22,11 @@ class Comparison:
     p_flip: float
 
 
-def compare_over_seeds(differences: Sequence[float]) -> Comparison:
+def compare_over_seeds(differences: Sequence[float]) -> ArmsComparison:
     """Compare two arms by their differences, one per seed; two seeds at least."""
     mean, half = mean_and_half_width(differences)
     error = _standard_error(differences)
-    return Comparison(
+    return ArmsComparison(
         num_seeds=len(differences),
         mean=mean,
         interval=(mean - half, mean + half),

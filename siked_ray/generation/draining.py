@@ -29,6 +29,6 @@ class DrainingNodes:
 
 def _draining_nodes() -> dict[str, int]:
     """Node id → deadline. Ray has it for its own libraries only; Ray Train asks in the same way."""
-    from ray._private import state
+    from siked_ray.ray_internals import ray_state
 
-    return cast(Any, state.state).get_draining_nodes()
+    return cast(Any, ray_state.state).get_draining_nodes()

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from siked_ray.core.rollout import Rollout
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
-from siked_ray.generation.batch import Quarantined, SampledRow
-from siked_ray.generation.task import RowSink
+from siked_ray.data.tables import read_columns
+from siked_ray.generation.batch_sampler import Quarantined, SampledRow
+from siked_ray.generation.task import RowKey, RowSink
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 #: Seconds after which a finished row is durable at the latest.
 FLUSH_INTERVAL_S = 2.0
 _ROWS_PER_FILE = 100_000
-
-#: (problem_id, requested strategy)
-RowKey = tuple[str, str]
 
 
 class RowWriter:
@@ -90,7 +88,13 @@ def pending(folder: str) -> str:
 def write_quarantine(sink: RowSink, part: str, rows: Sequence[Quarantined]) -> None:
     """Write rows that cannot be sampled as one part."""
     records = [
-        {"stage": sink.stage, "problem_id": row.problem_id, "strategy": row.strategy, "reason": row.reason}
+        {
+            "stage": sink.stage,
+            "problem_id": row.problem_id,
+            "strategy": row.requested,
+            "reason": row.reason,
+            "ask_id": row.ask_id,
+        }
         for row in rows
     ]
     sink.storage.write_parquet(f"quarantine/{sink.stage}-{part}", table("quarantine", records))
@@ -102,23 +106,25 @@ def quarantine_parts(storage: Storage, stage: str) -> list[str]:
 
 
 def quarantined_rows(storage: Storage, stage: str) -> list[dict[str, str]]:
-    """Rows {problem_id, strategy, reason} that a stage could not sample, each once."""
-    columns = ["problem_id", "strategy", "reason"]
-    rows = [row for name in quarantine_parts(storage, stage) for row in storage.read_parquet(name, columns).to_pylist()]
-    return list({(row["problem_id"], row["strategy"]): row for row in rows}.values())
+    """Rows {problem_id, strategy (what was requested), reason, ask_id} that a stage could not sample, each once."""
+    columns = ["problem_id", "strategy", "reason", "ask_id"]
+    rows = read_columns(storage, "quarantine", quarantine_parts(storage, stage), columns)
+    rows = _with_ask_ids(rows, "strategy")
+    return list({(row["problem_id"], row["ask_id"]): row for row in rows.to_pylist()}.values())
 
 
 def finished_rows(sink: RowSink, writer_id: str = "") -> set[RowKey]:
     """The rows that are durable, sampled or quarantined; of one writer, or of all."""
     storage = sink.storage
     rows: set[RowKey] = set()
-    for names, column in (
-        (storage.files(pending(sink.folder), ".parquet"), "requested"),
-        (quarantine_parts(storage, sink.stage), "strategy"),
+    for kind, names, requested in (
+        ("rollouts", storage.files(pending(sink.folder), ".parquet"), "requested"),
+        ("quarantine", quarantine_parts(storage, sink.stage), "strategy"),
     ):
         for name in names:
             if writer_id in name:
-                rows.update(_row_keys(storage.read_parquet(name, ["problem_id", column]), column))
+                part = read_columns(storage, kind, [name], ["problem_id", requested, "ask_id"])
+                rows.update(_row_keys(_with_ask_ids(part, requested)))
     return rows
 
 
@@ -134,7 +140,7 @@ def compact(sink: RowSink) -> list[str]:
     names = []
     for index, rows in enumerate(_large_tables(_unique_rows(sink))):
         names.append(f"{prefix}{index:05d}.parquet")
-        ordered = rows.sort_by([(key, "ascending") for key in ("problem_id", "requested", "sample_index")])
+        ordered = rows.sort_by([(key, "ascending") for key in ("problem_id", "ask_id", "sample_index")])
         storage.write_parquet(names[-1], ordered)
     return names
 
@@ -146,14 +152,16 @@ def discard_pending(storage: Storage, folder: str) -> None:
 
 def _unique_rows(sink: RowSink) -> "Iterator[pa.Table]":
     """Tables of the pending parts without rows that were in an earlier part, or earlier in the same one."""
+    import pyarrow as pa
+
     seen: set[int] = set()
     for name in sink.storage.files(pending(sink.folder), ".parquet"):
-        part = sink.storage.read_parquet(name)
-        keys = [hash(key) for key in _row_keys(part, "requested")]
+        part = _with_ask_ids(read_columns(sink.storage, "rollouts", [name]), "requested")
+        keys = [hash(key) for key in _row_keys(part)]
         first = dict(zip(reversed(part["request_id"].to_pylist()), range(len(keys) - 1, -1, -1), strict=True))
         new = sorted(index for index in first.values() if keys[index] not in seen)
         seen.update(keys)
-        yield part if len(new) == len(keys) else part.take(new)
+        yield part if len(new) == len(keys) else part.take(pa.array(new, pa.int64()))
 
 
 def _large_tables(tables: "Iterator[pa.Table]") -> "Iterator[pa.Table]":
@@ -171,5 +179,13 @@ def _large_tables(tables: "Iterator[pa.Table]") -> "Iterator[pa.Table]":
         yield pa.concat_tables(collected)
 
 
-def _row_keys(rows: "pa.Table", strategy_column: str) -> list[RowKey]:
-    return list(zip(rows["problem_id"].to_pylist(), rows[strategy_column].to_pylist(), strict=True))
+def _with_ask_ids(rows: "pa.Table", requested: str) -> "pa.Table":
+    """Rows that siked-ray 0.1 wrote have no id of their ask: it was what was requested."""
+    import pyarrow.compute as pc
+
+    filled = pc.coalesce(rows["ask_id"], rows[requested])
+    return rows.set_column(rows.schema.get_field_index("ask_id"), "ask_id", filled)
+
+
+def _row_keys(rows: "pa.Table") -> list[RowKey]:
+    return list(zip(rows["problem_id"].to_pylist(), rows["ask_id"].to_pylist(), strict=True))

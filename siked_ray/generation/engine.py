@@ -16,9 +16,10 @@ class RequestRejected(ValueError):
     """The engine refuses this request for its own reasons (its length, its content); others go on."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EncodedPrompt:
-    """A prompt as an engine takes it. `token_ids` is None where a server does the tokenising."""
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Prompt:
+    """A row's prompt, with the beginning of the response that is forced. `token_ids` is None where a server does the
+    tokenising. Each is its own: two rows with the same prompt have two."""
 
     text: str
     token_ids: list[int] | None
@@ -26,12 +27,14 @@ class EncodedPrompt:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
-    """One completion. `finished` is False when it was cut off at the token limit."""
+    """One completion. `finished` is False when the model came to no end: at the token limit, or for what a server calls
+    `ending` (empty where it is the limit)."""
 
     text: str
     num_prompt_tokens: int
     num_tokens: int
     finished: bool
+    ending: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,11 +58,11 @@ class Engine(Protocol):
     def busy_s(self) -> float:
         """Seconds spent in decoding."""
 
-    def encode(self, prompt: str, forced: str) -> EncodedPrompt:
-        """A prompt, followed by the beginning of the response that is forced ("" for none)."""
-
-    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
+    def submit(self, prompt: Prompt, parameters: SamplingParameters) -> Future[Sample]:
         """Queue one completion. The future raises RequestRejected or EngineFailure."""
+
+    def forget(self, prompt: Prompt) -> None:
+        """Nothing more will be submitted for a prompt."""
 
     def load_weights(self, model: str) -> None:
         """Replace the weights in place; nothing may be in flight."""

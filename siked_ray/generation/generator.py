@@ -1,7 +1,7 @@
 """The generator actor: one engine and one verifier, living through the run.
 
-Every call carries its task, so that an actor that was restarted after a loss needs nothing but the next call:
-it loads the weights that the task names and goes on.
+Every call carries its order, so that an actor that was restarted after a loss needs nothing but the next call:
+it loads the weights that the task in it names and goes on.
 """
 
 import dataclasses
@@ -14,17 +14,22 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from siked_ray.core.verdict import Verdict
+from siked_ray.core.reasoning import Accept
 from siked_ray.data.model_folder import local_model
-from siked_ray.generation.batch import BatchSampler, Quarantined, SampledRow
+from siked_ray.generation.batch_sampler import BatchSampler, Quarantined, SampledRow
 from siked_ray.generation.durable import RowWriter
 from siked_ray.generation.engine import OpenEngine
+from siked_ray.generation.order_session import EngineProgress, OrderSession
 from siked_ray.generation.ray_metrics import SamplingMeter
-from siked_ray.generation.task import EngineStats, GenerationTask, Row, RowSink
+from siked_ray.generation.task import EngineStats, GenerationTask, Order
 from siked_ray.logs import redirect_output
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _NUM_JUDGES = 4
 
@@ -36,20 +41,6 @@ class EngineFacts:
     engine: str
     writer_id: str
     node_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Session:
-    """What is needed for one task and one sink."""
-
-    task: GenerationTask
-    sink: RowSink
-    sampler: BatchSampler
-    writer: RowWriter
-
-    def close(self) -> None:
-        self.sampler.close()
-        self.writer.close()
 
 
 class Generator:
@@ -67,7 +58,8 @@ class Generator:
         self._stats = EngineStats()
         self._ready_at = time.monotonic()
         self._meter = SamplingMeter(self._ready_at - started)
-        self._session: _Session | None = None
+        self._order = b""
+        self._session: OrderSession | None = None
         #: What it verifies (strategies and timeout), and the verifier: its processes outlive a session.
         self._verifier: tuple[Any, Any] | None = None
 
@@ -82,20 +74,27 @@ class Generator:
         """Counters since the start."""
         return dataclasses.replace(self._stats, busy_s=self._engine.busy_s, up_s=time.monotonic() - self._ready_at)
 
-    def generate(self, task: GenerationTask, sink: RowSink, rows: Sequence[Row]) -> str:
-        """Sample, verify and write the rows, all of which are durable on return, in the part of the returned name or
-        earlier ones; many calls share the engine."""
-        session = self._session_of(task, sink)
-        for finished in session.sampler.run(rows):
-            session.writer.add(finished)
-            self._count(finished)
-        session.writer.flush()
-        return session.writer.last_part
+    def generate(
+        self, order: bytes, number: int, block: "pa.Table", rows: Sequence[int], num_left: int
+    ) -> EngineProgress:
+        """Begin to sample, verify and write rows of a block, by their indices; returns when no more than `num_left`
+        rows, of this call and earlier ones, are unfinished, and with 0 when all of them are durable.
+
+        `order` is packed; with another one than before nothing may be under way.
+        """
+        self._session_of(order).begin(number, block.take(list(rows)).to_pylist())
+        return self.finish(num_left)
+
+    def finish(self, num_left: int = 0) -> EngineProgress:
+        """Return when no more than so many rows are unfinished, with 0 when all are durable."""
+        if self._session is None:
+            return EngineProgress((), "", self._writer_id)
+        return self._session.wait_for(num_left)
 
     def flush(self) -> None:
         """When this returns, all rows that were finished are durable."""
         if self._session is not None:
-            self._session.writer.flush()
+            self._session.flush()
 
     def close(self) -> None:
         """End the engine and the verifier's processes."""
@@ -107,28 +106,29 @@ class Generator:
             if self._verifier is not None:
                 self._verifier[1].close()
 
-    def _count(self, row: SampledRow | Quarantined) -> None:
+    def _count(self, row: SampledRow | Quarantined, accept: Accept) -> None:
         with self._lock:
-            self._stats += _stats_of(row)
+            self._stats += _stats_of(row, accept)
         if isinstance(row, SampledRow):
             stats = self.stats()
-            self._meter.count(row, stats.busy_s / stats.up_s)
+            self._meter.count(row, accept, stats.busy_s / stats.up_s)
 
-    def _session_of(self, task: GenerationTask, sink: RowSink) -> _Session:
+    def _session_of(self, packed: bytes) -> OrderSession:
         with self._lock:
-            current = self._session
-            if current is None or current.task != task or current.sink.place != sink.place:
-                if current is not None:
-                    current.close()
-                self._session = current = self._new_session(task, sink)
-            return current
+            if self._session is None or self._order != packed:
+                if self._session is not None:
+                    self._session.close()
+                self._session, self._order = self._new_session(Order.unpack(packed)), packed
+            return self._session
 
-    def _new_session(self, task: GenerationTask, sink: RowSink) -> _Session:
+    def _new_session(self, order: Order) -> OrderSession:
+        task = order.task
         if task.weights != self._weights:
             self._engine.load_weights(local_model(task.weights))
             self._weights = task.weights
         sampler = BatchSampler(task, self._engine, self._verifier_of(task), self._executor)
-        return _Session(task, sink, sampler, RowWriter(sink, self._part_names))
+        writer = RowWriter(order.sink, self._part_names)
+        return OrderSession(sampler, writer, partial(self._count, accept=task.plan.accept), self._writer_id)
 
     def _verifier_of(self, task: GenerationTask) -> Any:
         from siked_ray.verification import Verifier
@@ -141,15 +141,15 @@ class Generator:
         return self._verifier[1]
 
 
-def _stats_of(row: SampledRow | Quarantined) -> EngineStats:
+def _stats_of(row: SampledRow | Quarantined, accept: Accept) -> EngineStats:
     if isinstance(row, Quarantined):
-        return EngineStats(rows=Counter([row.strategy]))
-    accepted = sum(one.verdict is Verdict.CORRECT for one in row.rollouts)
-    strategy = row.row["strategy"]
+        return EngineStats(rows=Counter([row.requested]))
+    accepted = sum(one.is_accepted(accept) for one in row.rollouts)
+    requested = row.row["requested"]
     return EngineStats(
         samples=len(row.rollouts),
         accepted=accepted,
         generated_tokens=sum(one.num_tokens for one in row.rollouts),
-        rows=Counter([strategy]),
-        solved=Counter([strategy] if accepted else []),
+        rows=Counter([requested]),
+        solved=Counter([requested] if accepted else []),
     )

@@ -1,7 +1,7 @@
 """Sampling in Ray's own metrics, as its dashboard and Prometheus read them."""
 
-from siked_ray.core.verdict import Verdict
-from siked_ray.generation.batch import SampledRow
+from siked_ray.core.reasoning import Accept
+from siked_ray.generation.batch_sampler import SampledRow
 
 
 class SamplingMeter:
@@ -14,16 +14,16 @@ class SamplingMeter:
 
         self._samples = Counter("siked_samples", "Verified samples.", tag_keys=("strategy", "verdict"))
         self._tokens = Counter("siked_generated_tokens", "Generated tokens.", tag_keys=("strategy",))
-        self._solved = Counter("siked_solved_rows", "Rows with a correct sample.", tag_keys=("strategy",))
+        self._solved = Counter("siked_solved_rows", "Rows with an accepted sample.", tag_keys=("strategy",))
         self._busy_share = Gauge("siked_engine_busy_share", "Share of an engine's time in decoding steps.")
         Gauge("siked_engine_start_s", "Seconds until an engine was up.").set(engine_start_s)
 
-    def count(self, row: SampledRow, busy_share: float) -> None:
+    def count(self, row: SampledRow, accept: Accept, busy_share: float) -> None:
         """Add the samples of a finished row."""
         for one in row.rollouts:
             self._samples.inc(1, {"strategy": one.strategy, "verdict": one.verdict.value})
             if one.num_tokens:
                 self._tokens.inc(one.num_tokens, {"strategy": one.strategy})
-        if any(one.verdict is Verdict.CORRECT for one in row.rollouts):
-            self._solved.inc(1, {"strategy": row.row["strategy"]})
+        if any(one.is_accepted(accept) for one in row.rollouts):
+            self._solved.inc(1, {"strategy": row.row["requested"]})
         self._busy_share.set(busy_share)

@@ -1,61 +1,37 @@
 """What a pool of engines is asked to do, as plain picklable values."""
 
+import pickle
 from collections import Counter
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from typing import Any
 
-from siked_ray.core.prompts import PromptTemplates
+from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.strategy import Strategy
+from siked_ray.core.thoughts import DEFAULT_THOUGHT_TAGS, ThoughtTags
 from siked_ray.data.storage import Storage
 
-#: A row of a generation pipeline: {problem_id, question, answer, strategy}.
+#: A row of a block of requests (`siked_ray.generation.rendering`): {problem_id, question, answer, requested, context,
+#: ask_id, prompt, token_ids, refusal}.
 Row = dict[str, Any]
-
-
-class Role(StrEnum):
-    """Whose prompt is rendered."""
-
-    TEACHER = "teacher"
-    STUDENT = "student"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SamplingPlan:
-    """How a row is sampled. `temperature` 0 is greedy; `keep` None draws all samples."""
-
-    num_samples: int
-    ramp: tuple[int, ...]
-    keep: int | None
-    temperature: float
-    top_p: float
-    max_new_tokens: int
-
-    @property
-    def samples_at_once(self) -> int:
-        """Samples of a row that are drawn together, at first."""
-        return self.num_samples if self.keep is None else min(self.ramp[0], self.num_samples)
-
-
-def greedy_plan(max_new_tokens: int) -> SamplingPlan:
-    """One completion at temperature 0, as in evaluation."""
-    return SamplingPlan(num_samples=1, ramp=(1,), keep=None, temperature=0.0, top_p=1.0, max_new_tokens=max_new_tokens)
+#: (problem_id, ask_id)
+RowKey = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerationTask:
-    """One pass over rows. `weights` is the directory or name that the engine has to have loaded; `model` is the
-    label kept with each rollout."""
+    """One pass over rows. `weights` is the directory or name that the engine has to have loaded; `model` is what is
+    kept with each rollout; `label`, an iteration or the name of a stage, goes into the ids of requests; completions end
+    before a `stop` text, and `thought_tags` stand around what a model thinks."""
 
-    role: Role
-    iteration: int
+    label: int | str
     model: str
     weights: str
     run_seed: int
     strategies: tuple[Strategy, ...]
-    templates: PromptTemplates
+    stop: tuple[str, ...]
     plan: SamplingPlan
     program_timeout_s: float
+    thought_tags: ThoughtTags = DEFAULT_THOUGHT_TAGS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,16 +42,29 @@ class RowSink:
     folder: str
     stage: str
 
-    @property
-    def place(self) -> tuple[str, str]:
-        """What tells sinks apart."""
-        return self.storage.path(self.folder), self.stage
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """A task and where its rows go. It travels packed, with every call, so that it is made into bytes once."""
+
+    task: GenerationTask
+    sink: RowSink
+
+    def pack(self) -> bytes:
+        """As bytes; the same order gives the same ones."""
+        return pickle.dumps(self)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> "Order":
+        """Out of `pack`'s bytes, of this program."""
+        order: Order = pickle.loads(packed)
+        return order
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineStats:
-    """Counters of one engine since its start, or sums of them. `accepted` counts correct samples, `rows` and `solved`
-    (problem, strategy) rows by strategy; `busy_s` is time in decoding steps out of `up_s` since it was ready."""
+    """Counters of one engine since its start, or sums of them. `accepted` counts samples that may be kept, `rows`
+    and `solved` rows by what was requested; `busy_s` is time in decoding steps out of `up_s` since it was ready."""
 
     samples: int = 0
     accepted: int = 0

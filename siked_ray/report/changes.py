@@ -8,7 +8,7 @@ from siked_ray.core.rollout import FREE
 from siked_ray.data import run_directory as names
 from siked_ray.data.storage import Storage
 from siked_ray.data.tables import attach, rows, sql_engine
-from siked_ray.report.tables import Table
+from siked_ray.report.summary_tables import SummaryTable
 from siked_ray.report.view import VALIDATION, View, title_of
 
 _EXAMPLES_PER_STRATEGY = 2
@@ -42,12 +42,12 @@ class Changes:
     counts: Sequence[Mapping[str, Any]]
     examples: Sequence[Mapping[str, str]]
 
-    def table(self) -> Table:
+    def table(self) -> SummaryTable:
         """The counts, to show."""
         shown = [[row["strategy"], f"{row['gained']:,}", f"{row['lost']:,}"] for row in self.counts]
         title = f"From iteration 0 to {self.best} · {title_of(self.dataset)}"
         headings = ["strategy chosen in the end", "wrong → right", "right → wrong"]
-        return Table(title=title, headings=headings, rows=shown)
+        return SummaryTable(title=title, headings=headings, rows=shown)
 
 
 def find_changes(storage: Storage, summary: Mapping[str, Any]) -> Changes | None:
@@ -59,7 +59,7 @@ def find_changes(storage: Storage, summary: Mapping[str, Any]) -> Changes | None
     evaluated = [view.entry(iteration).get("evaluation") or {} for iteration in (0, best)]
     common = [name for name in view.datasets if all(name in one for one in evaluated)]
     dataset = next((name for name in reversed(common) if name != VALIDATION), VALIDATION)
-    before, after = (storage.files(names.evaluation_rollouts(iteration), ".parquet") for iteration in (0, best))
+    before, after = (_answers(storage, iteration) for iteration in (0, best))
     if dataset not in common or not before or not after or not storage.exists(names.problems(dataset)):
         return None
     with sql_engine() as connection:
@@ -69,3 +69,8 @@ def find_changes(storage: Storage, summary: Mapping[str, Any]) -> Changes | None
         return Changes(
             dataset=dataset, best=best, counts=rows(connection, _COUNTS), examples=rows(connection, _EXAMPLES)
         )
+
+
+def _answers(storage: Storage, iteration: int) -> list[str]:
+    folders = (names.evaluation_rollouts(iteration), names.test_rollouts(iteration))
+    return [file for folder in folders for file in storage.files(folder, ".parquet")]

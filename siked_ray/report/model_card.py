@@ -1,5 +1,6 @@
 """The model card of a student: what it can do, how to ask it, and where every part of it comes from."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -7,8 +8,9 @@ from typing import Any
 
 import yaml
 
+from siked_ray.data.gguf.gguf_location import repository_of
 from siked_ray.report.numbers import count, percent, percent_range, share
-from siked_ray.report.tables import Cells
+from siked_ray.report.summary_tables import Cells
 from siked_ray.report.view import View, interval, lookup, title_of
 
 #: A name that can be one of the Hub's; anything else is a place on somebody's machine.
@@ -19,21 +21,23 @@ _PAPER = "https://arxiv.org/abs/2410.18574"
 def model_card(summary: Mapping[str, Any], settings: Mapping[str, Any], iteration: int) -> str:
     """README.md of an iteration's student, out of the summary and the resolved settings of its run."""
     view = View(summary)
-    parts = [_metadata(settings), *_introduction(settings, iteration), *_use(settings)]
+    parts = [_metadata(settings, view), *_introduction(settings, view, iteration), *_use(settings)]
     return "\n".join([*parts, *_accuracy(view, iteration), *_lineage(view, settings, iteration)]) + "\n"
 
 
-def _metadata(settings: Mapping[str, Any]) -> str:
+def _metadata(settings: Mapping[str, Any], view: View) -> str:
     values: dict[str, Any] = {
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
-        "tags": ["siked", "distillation", "mathematical-reasoning"],
+        "tags": [view.recipe, *(["distillation"] if settings["teacher"] else []), "mathematical-reasoning"],
     }
-    base, data = settings["student"]["model"], settings["data"]["train"].partition(":")[0]
-    if _is_on_hub(base):
-        values["base_model"] = base
-    if _is_on_hub(data):
-        values["datasets"] = [data]
+    base, data = settings["student"]["model"], [name.partition(":")[0] for name in _names(settings["data"]["train"])]
+    repository = repository_of(base) or base
+    if _is_on_hub(repository):
+        values["base_model"] = repository
+    on_hub = [name for name in data if _is_on_hub(name)]
+    if on_hub:
+        values["datasets"] = on_hub
     return f"---\n{yaml.safe_dump(values, sort_keys=False)}---"
 
 
@@ -41,10 +45,15 @@ def _is_on_hub(name: str) -> bool:
     return _HUB_NAME.fullmatch(name) is not None and not Path(name).exists()
 
 
-def _introduction(settings: Mapping[str, Any], iteration: int) -> Iterator[str]:
-    yield f"# {_short(settings['student']['model'])}, distilled with SIKeD (iteration {iteration})\n"
+def _introduction(settings: Mapping[str, Any], view: View, iteration: int) -> Iterator[str]:
+    base, strategies = _short(settings["student"]["model"]), ", ".join(settings["strategies"])
+    if not view.is_sikeds:
+        yield f"# {base}, trained by the recipe {view.recipe} (iteration {iteration})\n"
+        yield f"Made with siked-ray, on problems that are solved with the strategies {strategies}.\n"
+        return
+    yield f"# {base}, distilled with SIKeD (iteration {iteration})\n"
     yield (
-        f"A student that learned to choose among the strategies {', '.join(settings['strategies'])} and to solve "
+        f"A student that learned to choose among the strategies {strategies} and to solve "
         "mathematical problems with the one that it chose, by "
         f"[self-guided iterative knowledge distillation]({_PAPER}) with siked-ray.\n"
     )
@@ -54,8 +63,23 @@ def _use(settings: Mapping[str, Any]) -> Iterator[str]:
     yield "## Use\n"
     yield "The prompt, as it was trained on (put through the chat template where the tokenizer has one):\n"
     yield f"```\n{settings['prompts']['student']}\n```\n"
+    system = settings["student"].get("system_prompt")
+    if system:
+        yield f"The system message before it:\n\n```\n{system}\n```\n"
+    if arguments := settings["student"].get("template_args"):
+        yield f"Arguments of the chat template: `{json.dumps(arguments)}`\n"
     tags = ", ".join(f"`[{name}]:`" for name in settings["strategies"])
     yield f"The answer begins with the chosen strategy: {tags}. To force one, end the prompt with its tag.\n"
+    modelfile = [
+        "FROM ./student.gguf",
+        "PARAMETER temperature 0",
+        *([f"SYSTEM {json.dumps(system)}"] if system else []),
+    ]
+    yield (
+        "In llama.cpp and Ollama (Llama and Qwen2): `siked export RUN -o student.gguf`, then `llama-server "
+        "-m student.gguf --jinja --temp 0`; or `ollama create student -f Modelfile`, with a Modelfile of the lines "
+        f"{', '.join(f'`{line}`' for line in modelfile)}.\n"
+    )
 
 
 def _accuracy(view: View, iteration: int) -> Iterator[str]:
@@ -82,17 +106,19 @@ def _accuracy(view: View, iteration: int) -> Iterator[str]:
 
 
 def _lineage(view: View, settings: Mapping[str, Any], iteration: int) -> Iterator[str]:
-    teacher = settings["teacher"]
     yield "## Lineage\n"
     yield f"* base student: `{settings['student']['model']}`"
-    yield f"* teacher: `{teacher['model'] or teacher['path'] or teacher['source']}` ({teacher['source']})"
-    yield f"* problems: `{settings['data']['train']}`, seed {settings['seed']}"
+    if teacher := settings["teacher"]:
+        yield f"* teacher: `{teacher['model'] or _shown(teacher['path']) or teacher['source']}` ({teacher['source']})"
+    yield f"* problems: `{_shown(settings['data']['train'])}`, seed {settings['seed']}"
     yield f"* run: `{view.summary['run']}`, settings sha256 `{view.summary['config_sha256']}`"
     origin = view.summary.get("start_from")
     if origin:
         yield f"* branched from `{origin['from']}` (settings sha256 `{origin['config_sha256']}`)"
     made = ", ".join(f"{name} {version}" for name, version in view.summary["versions"].items())
     yield f"* made with {made}\n"
+    if not view.has_mixtures and not view.is_sikeds:
+        return
     start = "the student before it" if settings["iterations"]["start"] == "previous" else "the base student"
     yield f"Each iteration from 1 on started from {start}. Rows are verified rationales.\n"
     yield from _table(
@@ -118,6 +144,15 @@ def _table(headings: Cells, rows: Sequence[Cells]) -> Iterator[str]:
     yield "|" + "---|" * len(headings)
     yield from (f"| {' | '.join(row)} |" for row in rows)
     yield ""
+
+
+def _names(value: str | Sequence[str] | None) -> Sequence[str]:
+    """One name, several, or none, as settings have them."""
+    return [value] if isinstance(value, str) else value or []
+
+
+def _shown(value: str | Sequence[str] | None) -> str:
+    return " + ".join(_names(value))
 
 
 def _short(model: str) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from siked_ray.report import tables, tables_accuracy
+from siked_ray.report import accuracy_tables, summary_tables
+from siked_ray.report.arms import arms
 from siked_ray.report.changes import Changes
-from siked_ray.report.tables import Table
+from siked_ray.report.summary_tables import SummaryTable
 from siked_ray.report.view import View
 
 
@@ -15,7 +16,7 @@ class Section:
 
     title: str
     plots: Sequence[str]
-    tables: Sequence[Table]
+    tables: Sequence[SummaryTable]
 
 
 def sections(view: View, changes: Changes | None) -> list[Section]:
@@ -23,28 +24,33 @@ def sections(view: View, changes: Changes | None) -> list[Section]:
     found = []
     if view.evaluated:
         found += [
-            _section("Accuracy", ["accuracy"], view, tables_accuracy.accuracies, tables_accuracy.comparisons),
+            _section("Accuracy", ["accuracy"], view, accuracy_tables.accuracies, accuracy_tables.comparisons),
             _section("Choice of strategy", ["histogram"], view, *_CHOICES),
         ]
+    if view.arms:
+        found.append(_section("Students side by side", [], view, arms))
     if changes:
         found.append(Section(title="From wrong to right", plots=[], tables=[changes.table()]))
-    if _any(view, "mixture"):
+    if view.has_mixtures:
         plots = ["alpha", "divergence", "training_rows"]
-        found.append(_section("Mixtures", plots, view, tables.mixtures, tables.decisions))
+        found.append(_section("Mixtures", plots, view, summary_tables.mixtures, summary_tables.decisions))
+    elif _any(view, "decision"):
+        found.append(_section("Decisions", [], view, summary_tables.decisions))
     if _any(view, "generation"):
         plots = ["acceptance", "cost", "tokens"]
-        found.append(_section("Sampling", plots, view, tables.sampling, tables.verdicts))
+        found.append(_section("Sampling", plots, view, *_SAMPLES))
     if _any(view, "training"):
-        found.append(_section("Training", ["loss"], view, tables.training))
+        found.append(_section("Training", ["loss"], view, summary_tables.training))
     if view.stages:
-        found.append(_section("Stages", ["seconds"], view, tables.stages))
+        found.append(_section("Stages", ["seconds"], view, summary_tables.stages))
     return found
 
 
-_CHOICES = (tables_accuracy.choices, tables_accuracy.confusion, tables_accuracy.calibration)
+_SAMPLES = (summary_tables.sampling, summary_tables.verdicts, summary_tables.soundness)
+_CHOICES = (accuracy_tables.choices, accuracy_tables.confusion, accuracy_tables.calibration)
 
 
-def _section(title: str, plots: Sequence[str], view: View, *made: Callable[[View], Table]) -> Section:
+def _section(title: str, plots: Sequence[str], view: View, *made: Callable[[View], SummaryTable]) -> Section:
     return Section(title=title, plots=plots, tables=[make(view) for make in made])
 
 

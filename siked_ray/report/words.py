@@ -20,6 +20,8 @@ def _standing(view: View) -> str:
     evaluated = f"{num} iteration{'s' if num != 1 else ''} {'is' if num == 1 else 'are'} evaluated"
     last = view.stages[-1]["name"] if view.stages else None
     committed = f"the last committed stage is {last}" if last else "no stage is committed yet"
+    if not view.is_sikeds and not num:
+        evaluated = f"{len(view.stages)} stages are committed"
     if view.status == "finished":
         return f"The run is finished; {evaluated}."
     if view.status == "failed":
@@ -38,11 +40,12 @@ def _best(view: View) -> str:
     if metrics is None:
         return f"Iteration {best} is the best one."
     figure = f"{percent(metrics['free'])} free accuracy on the held-out split ({_interval(metrics)})"
+    first = "iteration 0, plain distillation" if view.is_sikeds else "iteration 0"
     if best == 0 and len(view.evaluated) == 1:
-        return f"Iteration 0, plain distillation, reaches {figure}."
+        return f"Iteration 0, plain distillation, reaches {figure}." if view.is_sikeds else f"It reaches {figure}."
     if best == 0:
-        return f"No self-guided iteration is above iteration 0, plain distillation, which reaches {figure}."
-    comparison = f", against {percent(base['free'])} of iteration 0, plain distillation" if base else ""
+        return f"No {'self-guided' if view.is_sikeds else 'later'} iteration is above {first}, which reaches {figure}."
+    comparison = f", against {percent(base['free'])} of {first}" if base else ""
     change = f": {points(metrics['free'] - base['free'])}" if base else ""
     doubt = ", within that interval" if base and _within_interval(base["free"], metrics) else ""
     return f"Iteration {best} is the best one with {figure}{comparison}{change}{doubt}."
@@ -106,7 +109,8 @@ def _choice(view: View) -> list[str]:
 
 def _ending(view: View) -> list[str]:
     reasons = [entry["decision"]["reason"] for entry in view.iterations if lookup(entry, "decision", "stop")]
-    return [f"The loop stopped because {reasons[-1]}."] if reasons else []
+    what = "loop" if view.is_sikeds else "run"
+    return [f"The {what} stopped because {reasons[-1]}."] if reasons else []
 
 
 def _origin(view: View) -> list[str]:
@@ -114,6 +118,8 @@ def _origin(view: View) -> list[str]:
     origin = view.summary.get("start_from")
     if not origin:
         return []
+    if origin.get("by_fingerprint"):
+        return [f"It took over what {origin['from']} had made from the same."]
     point = "its teacher's rollouts" if origin["iteration"] is None else f"iteration {origin['iteration']}"
     return [f"It branched from {origin['from']} after {point}."]
 

@@ -5,8 +5,18 @@ takes plain values. `siked_ray.config` reads and writes them.
 """
 
 from siked_ray.settings.engine import EngineSettings
-from siked_ray.settings.models import TeacherPart, TeacherSource
 from siked_ray.settings.run import Config
+from siked_ray.settings.student import STUDENT
+from siked_ray.settings.teacher import TEACHER, TeacherPart, TeacherSource
 from siked_ray.settings.training import TRAINING_PRESETS, TrainingSettings
 
-__all__ = ["TRAINING_PRESETS", "Config", "EngineSettings", "TeacherPart", "TeacherSource", "TrainingSettings"]
+__all__ = [
+    "STUDENT",
+    "TEACHER",
+    "TRAINING_PRESETS",
+    "Config",
+    "EngineSettings",
+    "TeacherPart",
+    "TeacherSource",
+    "TrainingSettings",
+]

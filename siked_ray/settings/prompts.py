@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from siked_ray.core.prompts import PromptTemplates
 from siked_ray.core.rollout import FREE
-from siked_ray.core.strategy import AnswerKind
-from siked_ray.settings.base import NonEmptyText, Settings
+from siked_ray.core.strategy import AnswerKind, Demonstration, Strategy
+from siked_ray.core.thoughts import DEFAULT_THOUGHT_TAGS, ThoughtTags
+from siked_ray.settings.base import ADDED, NonEmptyText, Settings
 
 
 class ExampleSettings(Settings):
@@ -26,6 +29,17 @@ class StrategyPrompt(Settings):
         default=[], description="Texts before the answer; empty: the built-in ones."
     )
     demonstrations: list[ExampleSettings] = Field(default=[], description="Worked examples of the few-shot prompt.")
+
+    def record(self, name: str) -> Strategy:
+        """The strategy as a plain record."""
+        examples = (Demonstration(question=one.question, rationale=one.rationale) for one in self.demonstrations)
+        return Strategy(
+            name=name,
+            kind=self.kind,
+            instruction=self.instruction,
+            demonstrations=tuple(examples),
+            answer_markers=tuple(self.answer_markers),
+        )
 
 
 #: Placeholders of each template, all of which it has to use.
@@ -47,6 +61,9 @@ class PromptSettings(Settings):
     demonstration: str = Field(description="Template of one worked example, with {question} and {rationale}.")
     student: str = Field(description="Template with {question}; the student answers `[strategy]: rationale`.")
     stop: list[NonEmptyText] = Field(default=[], description="Texts at which a teacher's completion ends.")
+    thought_tags: Annotated[list[tuple[NonEmptyText, NonEmptyText]], ADDED] = Field(
+        default=[], description="Opening and closing tags of thoughts, beside the built-in ones such as <think>."
+    )
     strategies: dict[str, StrategyPrompt] = Field(description="An entry per strategy: cot, l2m, pot, or your own.")
 
     @model_validator(mode="after")
@@ -65,6 +82,16 @@ class PromptSettings(Settings):
                     f"consist of letters, digits and _ and be none of {', '.join(sorted(_RESERVED_STRATEGIES))}"
                 )
         return strategies
+
+    def templates(self) -> PromptTemplates:
+        """The templates as plain values."""
+        return PromptTemplates(
+            teacher=self.teacher, demonstration=self.demonstration, student=self.student, stop=tuple(self.stop)
+        )
+
+    def all_thought_tags(self) -> ThoughtTags:
+        """The built-in tags and those of these settings."""
+        return (*DEFAULT_THOUGHT_TAGS, *self.thought_tags)
 
 
 def _check_template(name: str, template: str, fields: Sequence[str]) -> None:

@@ -1,18 +1,27 @@
 """All settings of a run, and what sections have to agree on."""
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from siked_ray.core.chat_format import ChatFormat
 from siked_ray.core.mixture import Policy
-from siked_ray.core.strategy import Demonstration, Strategy
-from siked_ray.settings.base import Fraction, Settings
+from siked_ray.core.mixture_rule import MixtureRule
+from siked_ray.core.objective import ObjectiveSpec
+from siked_ray.core.strategy import Strategy
+from siked_ray.errors import ConfigError
+from siked_ray.settings.base import ADDED, Fraction, Settings
 from siked_ray.settings.cluster import ClusterSettings
 from siked_ray.settings.data import DataSettings
 from siked_ray.settings.engine import EngineSettings
-from siked_ray.settings.iterations import EvaluationSettings, GenerationSettings, IterationSettings, MixtureSettings
-from siked_ray.settings.models import StudentSettings, TeacherPart, TeacherSettings
-from siked_ray.settings.prompts import PromptSettings, StrategyPrompt
+from siked_ray.settings.evaluation import EvaluationSettings
+from siked_ray.settings.generation import GenerationSettings
+from siked_ray.settings.iterations import IterationSettings
+from siked_ray.settings.mixture import MixtureSettings
+from siked_ray.settings.prompts import PromptSettings
+from siked_ray.settings.student import STUDENT, StudentSettings
+from siked_ray.settings.teacher import TEACHER, TeacherPart, TeacherSettings
 from siked_ray.settings.training import TrainingSettings
 
 
@@ -20,13 +29,18 @@ class Config(Settings):
     """All settings of a run."""
 
     run_dir: str = Field(description="Directory (or `s3://…`) that holds everything the run makes.")
+    recipe: Annotated[str, ADDED] = Field(default="siked", description="The algorithm: a file of siked_ray/recipes.")
+    options: Annotated[dict[str, Any], ADDED] = Field(
+        default={}, description="The recipe's own settings; SIKeD has none."
+    )
     seed: int = Field(default=42, description="Seed of splits, sampling and training.")
     data: DataSettings
-    teacher: TeacherSettings
+    teacher: TeacherSettings | None = None
     student: StudentSettings
     start_from: str | None = Field(
         default=None,
-        description="`RUN:N` goes on after iteration N of another run; `RUN:teacher` takes its teacher's rollouts.",
+        description="`RUN:N` goes on after iteration N of another run; `RUN:teacher` takes its teacher's rollouts; "
+        "`RUN` takes every stage that was made from the same.",
     )
     strategies: Annotated[list[str], Field(min_length=1)] = Field(
         default=["cot", "l2m", "pot"], description="Strategies in use; each has an entry in prompts.strategies."
@@ -42,6 +56,13 @@ class Config(Settings):
     max_quarantined_fraction: Fraction = Field(default=0.05, description="Above this share of bad rows a run fails.")
     trust_remote_code: bool = Field(default=False, description="Run code that comes with a model. Off for good reason.")
 
+    @field_validator("run_dir")
+    @classmethod
+    def _run_dir_is_named(cls, run_dir: str) -> str:
+        if not run_dir.strip():
+            raise ValueError("an empty text names no directory; set it to one, such as runs/first")
+        return run_dir
+
     @model_validator(mode="after")
     def _strategies_have_prompts(self) -> "Config":
         missing = [name for name in self.strategies if name not in self.prompts.strategies]
@@ -54,9 +75,34 @@ class Config(Settings):
 
     @model_validator(mode="after")
     def _teachers_teach_strategies(self) -> "Config":
+        if self.teacher is None:
+            return self
         unknown = [name for name in self.teacher.strategies if name not in self.strategies]
         if unknown:
             raise ValueError(f"teacher.strategies names {unknown}, which are not among strategies {self.strategies}")
+        return self
+
+    @model_validator(mode="after")
+    def _objective_has_its_teacher(self) -> "Config":
+        if self.mixture.wrong == "teacher_kl" and self.training.objective == "hidden_mse":
+            raise ValueError(
+                "mixture.wrong teacher_kl corrects by probabilities, and training.objective hidden_mse has none; set "
+                "training.objective to forward_kl, reverse_kl, jsd, or cross_entropy (wrong solutions: reverse KL)"
+            )
+        if self.teacher is None or self.objective_spec(corrects=True).kind == "cross_entropy":
+            return self
+        if self.teacher.logprobs:
+            self._check_stored(self.training.objective, self.training.distillation.temperature)
+            return self
+        if self.teacher.source != "vllm" or self.teacher.strategies:
+            own = self.training.objective != "cross_entropy"
+            what = f"training.objective {self.training.objective}" if own else "mixture.wrong teacher_kl"
+            other = "teacher.strategies" if self.teacher.source == "vllm" else f"teacher.source {self.teacher.source}"
+            raise ValueError(
+                f"{what} needs one teacher that training workers can load, and "
+                f"{other} is none; set teacher.source to vllm without teacher.strategies, or take "
+                "training.objective cross_entropy and mixture.wrong drop"
+            )
         return self
 
     @model_validator(mode="after")
@@ -68,12 +114,62 @@ class Config(Settings):
             )
         return self
 
+    def require_teacher(self) -> None:
+        """ConfigError without a teacher, for a recipe that learns from one."""
+        if self.teacher is None:
+            raise ConfigError(
+                f"teacher.source is required, recipe {self.recipe} learns from a teacher; set it in the file or as "
+                "teacher.source=…"
+            )
+
+    @staticmethod
+    def _check_stored(objective: str, temperature: float) -> None:
+        """What needs more than the most likely tokens."""
+        if objective == "hidden_mse":
+            raise ValueError("training.objective hidden_mse needs the teacher itself; leave teacher.logprobs out")
+        if temperature != 1:
+            raise ValueError(
+                f"training.distillation.temperature {temperature:g} needs all of the teacher's probabilities, and "
+                "teacher.logprobs stores the most likely ones; leave the one or the other out"
+            )
+
+    def objective_spec(self, *, corrects: bool = False) -> ObjectiveSpec:
+        """What training minimises; `corrects`: of a mixture that may have wrong solutions (`mixture.wrong`)."""
+        stored = self.top_k is not None
+        correction = self.mixture.correction() if corrects else {}
+        if not correction:
+            return self.training.objective_spec(stored=stored)
+        training = self.training
+        if training.objective == "cross_entropy":
+            nothing = training.distillation.model_copy(update={"weight": 0.0, "cross_entropy_weight": 1.0})
+            training = training.model_copy(update={"objective": "reverse_kl", "distillation": nothing})
+        spec = training.objective_spec(stored=stored)
+        return replace(spec, options={**spec.options, **correction})
+
+    @property
+    def top_k(self) -> int | None:
+        """How many tokens' probabilities the teacher stores at each place; None where it stores none."""
+        return self.teacher.logprobs if self.teacher else None
+
+    def mixture_rule(self, iteration: int) -> MixtureRule:
+        """What an iteration trains on; in iteration 0 the teacher's right solutions."""
+        return MixtureRule(
+            strategies=tuple(self.strategies),
+            rules=self.mixture.rules(),
+            iteration=iteration,
+            templates=self.prompts.templates(),
+            accept=self.generation.accept,
+            with_wrong=iteration > 0 and self.mixture.wrong == "teacher_kl",
+        )
+
     def teacher_parts(self) -> tuple[TeacherPart, ...]:
-        """The teacher's sources, each with its strategies."""
+        """The teacher's sources, each with its strategies; none without a teacher."""
+        if self.teacher is None:
+            return ()
         own = self.teacher.strategies
         shared = tuple(name for name in self.strategies if name not in own)
-        parts = [TeacherPart(key="teacher", source=self.teacher, strategies=shared)] if shared else []
-        parts += [TeacherPart(key=f"teacher.{s}", source=source, strategies=(s,)) for s, source in own.items()]
+        parts = [TeacherPart(key=TEACHER, source=self.teacher, strategies=shared)] if shared else []
+        parts += [TeacherPart(key=f"{TEACHER}.{s}", source=source, strategies=(s,)) for s, source in own.items()]
         return tuple(parts)
 
     def teacher_part(self, key: str) -> TeacherPart:
@@ -81,22 +177,14 @@ class Config(Settings):
         return next(part for part in self.teacher_parts() if part.key == key)
 
     def engine_of(self, key: str) -> EngineSettings:
-        """Engine settings of the student ("student"), or of a part of the teacher."""
-        own = None if key == "student" else self.teacher_part(key).source.engine
+        """Engine settings of the student (`STUDENT`), or of a part of the teacher."""
+        own = None if key == STUDENT else self.teacher_part(key).source.engine
         return own or self.engine
+
+    def chat_of(self, key: str) -> ChatFormat:
+        """How prompts are given to the student (`STUDENT`), or to a part of the teacher."""
+        return self.student.chat() if key == STUDENT else self.teacher_part(key).source.chat()
 
     def strategy_records(self) -> tuple[Strategy, ...]:
         """The strategies in use, as plain records for the stages."""
-        return tuple(_strategy(name, self.prompts.strategies[name]) for name in self.strategies)
-
-
-def _strategy(name: str, prompt: StrategyPrompt) -> Strategy:
-    return Strategy(
-        name=name,
-        kind=prompt.kind,
-        instruction=prompt.instruction,
-        demonstrations=tuple(
-            Demonstration(question=example.question, rationale=example.rationale) for example in prompt.demonstrations
-        ),
-        answer_markers=tuple(prompt.answer_markers),
-    )
+        return tuple(self.prompts.strategies[name].record(name) for name in self.strategies)

@@ -12,19 +12,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from siked_ray.core.reasoning import Reasoning
 from siked_ray.core.strategy import AnswerKind, Strategy
 from siked_ray.core.verdict import Judgement, Verdict
-from siked_ray.data.storage import damaged
+from siked_ray.data.file_system import damaged
 from siked_ray.errors import ConfigError, DataError
-from siked_ray.verification.audit_report import AuditReport, Finding
+from siked_ray.verification.audit_report import AuditReport, Finding, Soundness
 from siked_ray.verification.defaults import DEFAULT_ANSWER_FORMATS
 from siked_ray.verification.equivalence import compare_without_symbols
 from siked_ray.verification.extraction import DEFAULT_MARKERS, extract_answer
 from siked_ray.verification.quantity import Quantity, read_value
+from siked_ray.verification.soundness import reasoning_of
 from siked_ray.verification.verifier import Verifier
 from siked_ray.verification.workers import in_processes, verifier_of_this_process
 
 _COLUMNS = ("request_id", "problem_id", "strategy", "completion", "truncated", "verdict", "predicted")
+_PROBLEM_COLUMNS = ("problem_id", "question", "answer")
 #: A run never counts what was cut off at the token limit, whatever stands in it.
 _CUT_OFF = Judgement(verdict=Verdict.UNPARSED, predicted=None, reason="cut off at the token limit")
 _SAMPLE_CHARS = 300
@@ -53,12 +56,10 @@ def audit_run(
         raise DataError(
             f"{run} has no {missing} in {run / missing}, so there is nothing to audit; give the directory of a run"
         )
-    golds = {
-        row["problem_id"]: str(row["answer"]) for path in problem_files for row in _rows(path, ("problem_id", "answer"))
-    }
+    problems = {row["problem_id"]: row for path in problem_files for row in _rows(path, _PROBLEM_COLUMNS)}
     report = AuditReport(num_samples=num_samples, excluded_golds=_excluded(run / "problems" / "excluded.parquet"))
     batches = (
-        [{**row, "answer": golds.get(row["problem_id"])} for row in batch]
+        [{**row, **problems.get(row["problem_id"], {"answer": None})} for row in batch]
         for path in rollout_files
         for batch in _batches(path, _COLUMNS)
     )
@@ -156,9 +157,12 @@ def _add(report: AuditReport, verifier: Verifier, strategies: dict[str, Strategy
     if gold is None:
         report.num_without_problem += 1
         return
+    gold = str(gold)
     strategy, completion, stored = str(row["strategy"]), str(row["completion"] or ""), str(row["verdict"])
     now = _CUT_OFF if row["truncated"] else verifier.judge(strategy, completion, gold)
     report.by_strategy.setdefault(strategy, Counter())[str(now.verdict)] += 1
+    if now.verdict is Verdict.CORRECT and strategy in strategies:
+        report.soundness.setdefault(strategy, Soundness()).add(_reasoning(strategies[strategy], row, now))
     finding = Finding(
         request_id=str(row["request_id"]),
         strategy=strategy,
@@ -178,6 +182,10 @@ def _add(report: AuditReport, verifier: Verifier, strategies: dict[str, Strategy
     title = _title(now, gold)
     if title:
         report.keep(title, finding)
+
+
+def _reasoning(strategy: Strategy, row: Row, now: Judgement) -> Reasoning:
+    return reasoning_of(strategy, str(row["question"]), str(row["completion"] or ""), now.predicted or "")
 
 
 def _title(now: Judgement, gold: str) -> str | None:

@@ -4,6 +4,8 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 
+from siked_ray.core.reasoning import Reasoning
+
 _SHOWN_CHARS = 120
 
 
@@ -48,6 +50,33 @@ def _order(finding: Finding) -> bytes:
     return hashlib.blake2b(finding.request_id.encode("utf-8", "replace"), digest_size=8).digest()
 
 
+@dataclass(kw_only=True, slots=True)
+class Soundness:
+    """Of a strategy's correct rows, how many are sound, and what the others lack."""
+
+    num_correct: int = 0
+    num_sound: int = 0
+    num_false: int = 0
+    num_unreached: int = 0
+    num_without_numbers: int = 0
+
+    def add(self, reasoning: Reasoning) -> None:
+        """Counts one correct row."""
+        self.num_correct += 1
+        self.num_sound += reasoning.sound
+        self.num_without_numbers += reasoning.uses_question_numbers is False
+        if reasoning.steps is not None:
+            self.num_false += reasoning.steps.stated > reasoning.steps.true
+            self.num_unreached += not reasoning.steps.reaches_answer
+
+    def merge(self, other: "Soundness") -> None:
+        self.num_correct += other.num_correct
+        self.num_sound += other.num_sound
+        self.num_false += other.num_false
+        self.num_unreached += other.num_unreached
+        self.num_without_numbers += other.num_without_numbers
+
+
 @dataclass(kw_only=True)
 class AuditReport:
     """What an audit found; samples hold at most `num_samples` findings each, counters count all."""
@@ -58,6 +87,7 @@ class AuditReport:
     by_strategy: dict[str, Counter[str]] = field(default_factory=dict)
     changes: Counter[str] = field(default_factory=Counter)
     disagreements: Counter[str] = field(default_factory=Counter)
+    soundness: dict[str, Soundness] = field(default_factory=dict)
     excluded_golds: dict[str, Counter[str]] = field(default_factory=dict)
     samples: dict[str, Sample] = field(default_factory=dict)
 
@@ -73,6 +103,8 @@ class AuditReport:
         self.disagreements += other.disagreements
         for strategy, counts in other.by_strategy.items():
             self.by_strategy.setdefault(strategy, Counter()).update(counts)
+        for strategy, soundness in other.soundness.items():
+            self.soundness.setdefault(strategy, Soundness()).merge(soundness)
         for title, sample in other.samples.items():
             self.samples.setdefault(title, Sample(size=self.num_samples)).merge(sample)
 
@@ -88,6 +120,7 @@ def render(report: AuditReport) -> str:
         )
         lines.append(f"  {strategy}: {verdicts}; marker and fall-back disagree {report.disagreements[strategy]:,}")
     lines += [f"  {change}: {count:,}" for change, count in report.changes.most_common()]
+    lines += _soundness_table(report.soundness)
     for dataset, reasons in sorted(report.excluded_golds.items()):
         counted = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
         lines.append(f"golds left out of {dataset}: {counted}")
@@ -98,6 +131,22 @@ def render(report: AuditReport) -> str:
         for finding in sorted(sample.findings, key=lambda finding: (finding.strategy, finding.request_id)):
             lines += _rendered(finding)
     return "\n".join(lines)
+
+
+def _soundness_table(soundness: dict[str, Soundness]) -> list[str]:
+    """Strategy by strategy, how many of the correct rows follow from what they state."""
+    if not soundness:
+        return []
+    lines = [
+        f"{'of the correct rows':<20}{'correct':>10}{'sound':>10}{'false step':>12}{'not reached':>13}{'no number':>11}"
+    ]
+    for strategy, counts in sorted(soundness.items()):
+        faults = (counts.num_false, counts.num_unreached, counts.num_without_numbers)
+        false, unreached, unused = (f"{count / counts.num_correct:.1%}" for count in faults)
+        lines.append(
+            f"  {strategy:<18}{counts.num_correct:>10,}{counts.num_sound:>10,}{false:>12}{unreached:>13}{unused:>11}"
+        )
+    return lines
 
 
 def _rendered(finding: Finding) -> list[str]:

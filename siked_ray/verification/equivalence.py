@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from siked_ray.verification.mathematics import is_mathematics
 from siked_ray.verification.normalise import normalise, typeset_key, without_right_edge
-from siked_ray.verification.quantity import Colon, Listing, Quantity, Value, has_form_of_number, read_value
+from siked_ray.verification.quantity import has_form_of_number, read_value
+from siked_ray.verification.values import Colon, Listing, Quantity, Value
 
 if TYPE_CHECKING:
     from siked_ray.verification.sandbox.client import SandboxPool
@@ -140,7 +141,7 @@ def _same_listing(left: Listing, right: Listing) -> bool:
     """In any order where both are sets or mere lists; a tuple is no interval, a list without brackets may be either."""
     if len(left.items) != len(right.items) or (left.brackets and right.brackets and left.brackets != right.brackets):
         return False
-    if left.brackets == right.brackets == "{}" or not (left.is_ordered or right.is_ordered):
+    if "{}" in (left.brackets, right.brackets) or not (left.is_ordered or right.is_ordered):
         return _same_items(left.items, right.items)
     return all(map(same_value, left.items, right.items))
 
@@ -165,9 +166,11 @@ def _same_quantity(left: Quantity, right: Quantity) -> bool:
 
 
 def _as_hundredths(quantity: Quantity) -> Quantity:
+    """A percentage as a share; only the digits that it shows itself can be rounded (`33.33%` is 1/3, `33%` is not)."""
     if not quantity.is_percent:
         return quantity
-    decimals = None if quantity.decimals is None else quantity.decimals + 2
+    shown = quantity.decimals
+    decimals = None if shown is None else shown + 2 if shown >= MIN_ROUNDED_DECIMALS else 0
     return Quantity(value=quantity.value / 100, decimals=decimals)
 
 

@@ -6,31 +6,41 @@ no answer is None.
 """
 
 import re
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from siked_ray.verification.choices import choice_without_marker, last_choice
+from siked_ray.verification.last_line import read_last_line
+from siked_ray.verification.modifiers import denies
+from siked_ray.verification.normalise import normalise
+from siked_ray.verification.places import BOX, BOX_MARKER, Place, marker_pattern, place_after, places
 from siked_ray.verification.region import Region, read_region
 from siked_ray.verification.run_on import before_run_on
 
-_BOX_MARKER = r"\boxed{}"
 #: Tried in this order when a strategy names none of its own.
-DEFAULT_MARKERS = ("Final Answer:", "####", "The answer is", _BOX_MARKER)
+DEFAULT_MARKERS = ("Final Answer:", "####", "The answer is", BOX_MARKER)
 
 #: A phrase such as "The answer is" may stand in every step of a rationale, the others close it.
-_CLOSING_MARKERS = frozenset({"final answer:", "####", _BOX_MARKER})
+_CLOSING_MARKERS = frozenset({"final answer:", "####", BOX_MARKER})
 _ANSWER_PHRASE = re.compile(
     r"^[ \t]*A:|\b(?:answer|result|(?:correct|right|best) (?:option|choice))\b"
     r"(?: to (?:this|the) (?:question|problem))?(?: ?\([^()\n]{1,40}\))?[\s*]*(?:is\b:?|=|:|would be\b|will be\b)",
     re.IGNORECASE | re.MULTILINE,
 )
-_NOTHING_YET = re.compile(r"(?:[\s*$]|\\\[|\\\()*\n\s*")
-_WORD_FIRST = re.compile(r"[\s*]*[A-Za-z]{2}")
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*\{")
+#: How a text takes back what it stated, at the beginning of a sentence.
+_RETRACTION = re.compile(
+    r"(?:[.!?]\s+|\n\s*)\W*(?:But,?\s+)?(?:Wait|Actually|Hm+|Oops|Sorry|Correction|Hold on"
+    r"|On second thoughts?|Scratch that"
+    r"|I made an? (?:mistake|error)(?=(?s:.){0,400}\d)|That(?:'s| is| was) (?:wrong|not right|incorrect"
+    r"|not correct)|This is (?:wrong|incorrect)"
+    r"|No, (?:that|wait|it|this)|Not quite|I was wrong|Let me (?:re-?(?:check|do|consider|calculate|compute"
+    r"|think)|correct))\b",
+    re.IGNORECASE,
+)
+#: Not a question that restates the problem, but an answer in doubt: `7? No.`
+_DOUBT = re.compile(r"[\s*$(]*(?:[-+.\d]|\\|(?:\S+\s*){1,3}\?)")
+_MAX_BEFORE_CHARS = 80
 _TAIL_CHARS = 4000
-_MAX_OCCURRENCES = 8  # of a marker, from the end: a text of nothing but markers must not take long
 _OPTION = re.compile(r"\(?[A-J]\)")
 _NUMBER_START = re.compile(r"[\d.]")
 _MAX_STATED_WORDS = 4
@@ -41,7 +51,8 @@ _PHRASE_RULE = "fall-back: answer phrase"
 class Extraction:
     """What was read, by which rule (`marker: …`, `fall-back: …` or why nothing was read), and from which text.
 
-    `end` is where that text ends in the completion; `has_value`: it states more than words.
+    `start` and `end` are where that text stands in the completion; `has_value`: it states more than words;
+    `is_unclear`: it has numbers, of which none is an answer (`not 5`, `5 squared`).
     """
 
     answer: str | None
@@ -50,6 +61,8 @@ class Extraction:
     is_cut: bool = False
     choice: str = ""
     has_value: bool = False
+    is_unclear: bool = False
+    start: int = 0
     end: int = 0
 
     @property
@@ -63,16 +76,6 @@ class Extraction:
         return self.rule == _PHRASE_RULE
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """What stands after one occurrence of a marker, and where that ends."""
-
-    text: str
-    end: int
-    ends_text: bool
-    is_box: bool = False
-
-
 def extract_answer(
     text: str, markers: Sequence[str] = DEFAULT_MARKERS, *, truncated: bool = False, asks_itself: bool = False
 ) -> Extraction:
@@ -84,19 +87,42 @@ def extract_answer(
     """
     closed = _before_run_on(text, markers, asks_itself)
     truncated = truncated and len(closed) == len(text)
+    found = _stated(closed, markers, truncated)
+    if found is None:
+        return _by_fall_back(closed, truncated)
+    return _corrected(closed, found, markers, truncated) or found
+
+
+def _stated(closed: str, markers: Sequence[str], truncated: bool) -> Extraction | None:
+    """What the first marker with an answer states, else why there is none; None without any marker."""
     failure = words = None
     for marker in _in_order(markers):
-        found = _by_marker(closed, marker, "marker" if marker in markers else "fall-back", truncated)
+        found = _by_marker(closed, marker, markers, truncated)
         if found is None:
             continue
         if found.is_cut:
             return found
+        if found.is_unclear and _is_closing(marker):
+            later = _stated(closed[found.end :], markers, truncated) if found.end < len(closed) else None
+            return later if later is not None and later.has_value else found
         if found.has_value or (found.answer is not None and _is_closing(marker)):
             return _later_box(closed, marker, markers, found, truncated) or found
         words, failure = words or (found if found.answer is not None else None), failure or found
     if words is not None:
         return _beyond_words(closed, words, truncated) or words
-    return failure or _by_fall_back(closed, truncated)
+    return failure
+
+
+def _corrected(closed: str, found: Extraction, markers: Sequence[str], truncated: bool) -> Extraction | None:
+    """What a text states after it took its answer back (`Wait, …`): by a marker or phrase, or else nothing."""
+    retraction = _RETRACTION.search(closed, found.start) if found.answer is not None else None
+    if retraction is None:
+        return None
+    rest = closed[retraction.end() :]
+    again = _stated(rest, markers, truncated) or _by_phrase(rest, truncated)
+    if again is not None and again.answer is not None:
+        return again
+    return Extraction(None, "the answer was taken back")
 
 
 def extract_choice(
@@ -106,8 +132,8 @@ def extract_choice(
     closed = _before_run_on(text, markers, asks_itself)
     truncated = truncated and len(closed) == len(text)
     for marker in _in_order(markers):
-        places = [place.text for place in _places(closed, marker) if not (truncated and place.ends_text)]
-        if letter := last_choice(places):
+        stated = [place.text for place in places(closed, marker) if not (truncated and place.ends_text)]
+        if letter := last_choice(stated):
             return letter
     return "" if truncated else choice_without_marker(closed[-_TAIL_CHARS:].rstrip())
 
@@ -121,17 +147,17 @@ def _is_closing(marker: str) -> bool:
 
 
 def _before_run_on(text: str, markers: Sequence[str], asks_itself: bool) -> str:
-    closing = (_marker_pattern(marker) for marker in _in_order(markers) if _is_closing(marker))
+    closing = (marker_pattern(marker) for marker in _in_order(markers) if _is_closing(marker))
     return before_run_on(text, closing, (_ANSWER_PHRASE,), asks_itself=asks_itself)
 
 
 def _later_box(text: str, marker: str, markers: Sequence[str], found: Extraction, truncated: bool) -> Extraction | None:
     """The answer in a box that follows what a phrase or words stated, unless the box is no marker of the strategy."""
-    if (_is_closing(marker) and found.has_value) or (marker in markers and _BOX_MARKER not in markers):
+    if (_is_closing(marker) and found.has_value) or (marker in markers and BOX_MARKER not in markers):
         return None
-    if _BOX.search(text, found.end) is None:
+    if BOX.search(text, found.end) is None:
         return None
-    box = _by_marker(text, _BOX_MARKER, "marker" if _BOX_MARKER in markers else "fall-back", truncated)
+    box = _by_marker(text, BOX_MARKER, markers, truncated)
     return box if box is not None and box.answer is not None and box.end > found.end else None
 
 
@@ -144,80 +170,47 @@ def _beyond_words(text: str, words: Extraction, truncated: bool) -> Extraction |
     return found if found.has_value else None
 
 
-def _by_marker(text: str, marker: str, kind: str, truncated: bool) -> Extraction | None:
+def _by_marker(text: str, marker: str, markers: Sequence[str], truncated: bool) -> Extraction | None:
     """Answer after the last occurrence of the marker that has one (words if none has more); None without a marker."""
     found = None
-    for place in _places(text, marker):
-        read = read_region(place.text, ends_text=place.ends_text, truncated=truncated, is_box=place.is_box)
+    rule = f"{'marker' if marker in markers else 'fall-back'}: {marker}"
+    for place in places(text, marker):
+        if place.after_question:
+            read = _after_question(place, markers, truncated, rule)
+        else:
+            read = _at(place, marker, truncated, rule)
         if read.answer is not None:
             if read.has_value or found is None or not found.has_value:
-                found = _extraction(read, f"{kind}: {marker}", place.end)
-        elif found is None or read.is_cut:
-            reason = "cut off" if read.is_cut else "nothing readable"
-            found = Extraction(None, f"{reason} after {marker!r}", is_cut=read.is_cut, end=place.end)
+                found = read
+        elif found is None or read.is_cut or read.is_unclear:
+            found = read
     return found
 
 
-def _extraction(read: Region, rule: str, end: int = 0) -> Extraction:
-    return Extraction(read.answer, rule, read.region, choice=read.choice, has_value=read.has_value, end=end)
+def _at(place: Place, marker: str, truncated: bool, rule: str) -> Extraction:
+    read = read_region(place.text, ends_text=place.ends_text, truncated=truncated, is_box=place.is_box)
+    if read.answer is not None and not (place.before and denies(normalise(place.before[-_MAX_BEFORE_CHARS:]))):
+        return _extraction(read, rule, place.start, place.end)
+    is_unclear = not read.is_cut and any(map(str.isdigit, read.region))
+    why = "cut off" if read.is_cut else "no clear answer" if is_unclear else "nothing readable"
+    rule = f"{why} after {marker!r}"
+    return Extraction(None, rule, is_cut=read.is_cut, is_unclear=is_unclear, start=place.start, end=place.end)
 
 
-def _places(text: str, marker: str) -> Iterator[_Place]:
-    if marker == _BOX_MARKER:
-        yield from _boxes(text)
-        return
-    for match in deque(_marker_pattern(marker).finditer(text), maxlen=_MAX_OCCURRENCES):
-        start = match.end()
-        blank = _NOTHING_YET.match(text, start)
-        start = blank.end() if blank else start
-        end = text.find("\n", start)
-        ends_text = end < 0
-        end = len(text) if ends_text else end
-        if not _is_heading(marker, text[start:end], text[end:]):
-            box = _last_box_within(text[start:end])
-            yield _Place(box.text, end, box.ends_text, is_box=True) if box else _Place(text[start:end], end, ends_text)
+def _after_question(place: Place, markers: Sequence[str], truncated: bool, rule: str) -> Extraction:
+    """The answer to a question behind a marker: what the text below it states; nothing where an answer is in doubt."""
+    read = _stated(place.text, markers, truncated)
+    if read is None and not _DOUBT.match(place.before):
+        read = _by_fall_back(place.text, truncated)
+    if read is None or read.answer is None:
+        return Extraction(None, read.rule if read else "a question", is_unclear=True, start=place.start, end=place.end)
+    return replace(read, rule=rule, start=place.start + read.start, end=place.end)
 
 
-def _is_heading(marker: str, region: str, rest: str) -> bool:
-    """`#### Step 2` with text after it is Markdown, not an answer; `#### 72` and a last `#### Sunday` are answers."""
-    is_sign = not any(char.isalnum() for char in marker)
-    return is_sign and bool(rest.strip()) and bool(_WORD_FIRST.match(region))
-
-
-@lru_cache(maxsize=64)
-def _marker_pattern(marker: str) -> re.Pattern[str]:
-    """Case and white space do not matter, nor does Markdown emphasis around the marker or its colon."""
-    if marker == _BOX_MARKER:
-        return _BOX
-    body = marker.rstrip()
-    colon = body.endswith(":")
-    words = r"\s+".join(re.escape(word) for word in body.rstrip(":").split())
-    boundary = r"\b" if body[:1].isalnum() else ""
-    tail = r"[\s*]*(?::|\bis\b:?)\**" if colon else (r"\b" if body[-1:].isalnum() else "") + r"\s*\**:?\**"
-    return re.compile(boundary + words + tail, re.IGNORECASE)
-
-
-def _boxes(text: str) -> Iterator[_Place]:
-    for match in deque(_BOX.finditer(text), maxlen=_MAX_OCCURRENCES):
-        end = _closing_brace(text, match.end())
-        if end is None:
-            yield _Place("{", len(text), ends_text=True)  # an open brace: reads as cut off
-        else:
-            yield _Place(text[match.end() : end], end, ends_text=False, is_box=True)
-
-
-def _last_box_within(region: str) -> _Place | None:
-    boxes = list(_boxes(region)) if "\\" in region else []
-    return boxes[-1] if boxes else None
-
-
-def _closing_brace(text: str, start: int, max_chars: int = 1000) -> int | None:
-    depth = 1
-    for index in range(start, min(len(text), start + max_chars)):
-        depth += {"{": 1, "}": -1}.get(text[index], 0)
-        if depth == 0:
-            return index
-    return None
+def _extraction(read: Region, rule: str, start: int = 0, end: int = 0) -> Extraction:
+    return Extraction(
+        read.answer, rule, read.region, choice=read.choice, has_value=read.has_value, start=start, end=end
+    )
 
 
 def _by_fall_back(text: str, truncated: bool) -> Extraction:
@@ -230,8 +223,11 @@ def _by_phrase(tail: str, truncated: bool) -> Extraction | None:
     phrases = list(_ANSWER_PHRASE.finditer(tail))
     if not phrases:
         return None
-    line, _, rest = tail[phrases[-1].end() :].lstrip(" *\n").partition("\n")
-    read = read_region(line, ends_text=tail.endswith(line), truncated=truncated)
+    place = place_after(tail, phrases[-1].end())
+    if place is None or place.after_question:
+        return None
+    line, rest = place.text, tail[place.end :]
+    read = read_region(line, ends_text=place.ends_text, truncated=truncated, is_box=place.is_box)
     if read.answer is None:
         return None
     is_name = len(read.answer.split()) <= 3 and read.answer[:1].isupper() and not any(map(str.isdigit, line + rest))
@@ -241,15 +237,7 @@ def _by_phrase(tail: str, truncated: bool) -> Extraction | None:
 
 
 def _by_last_number(tail: str, truncated: bool) -> Extraction:
-    """The last line that has a number: what follows its last `=`, else its last number."""
-    lines = tail.split("\n")
-    for index in range(len(lines) - 1, -1, -1):
-        if not any(char.isdigit() for char in lines[index]):
-            continue
-        read = read_region(lines[index], ends_text=index == len(lines) - 1, truncated=truncated, prefer_last=True)
-        if read.is_cut:
-            return Extraction(None, "last number is cut off", is_cut=True)
-        if read.answer is not None and _NUMBER_START.search(read.answer):
-            rule = "last equation" if "=" in lines[index] else "last number"
-            return _extraction(read, f"fall-back: {rule}")
-    return Extraction(None, "no answer found")
+    read, rule = read_last_line(tail, truncated=truncated)
+    if read is None:
+        return Extraction(None, rule, is_cut="cut off" in rule)
+    return _extraction(read, f"fall-back: {rule}")

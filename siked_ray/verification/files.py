@@ -9,12 +9,14 @@ from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from siked_ray.core.strategy import Strategy
 from siked_ray.core.verdict import Judgement, Verdict
-from siked_ray.errors import ConfigError, DataError
+from siked_ray.errors import ConfigError
 from siked_ray.verification.defaults import DEFAULT_ANSWER_FORMATS
+from siked_ray.verification.gold import Gold, read_gold
+from siked_ray.verification.row_files import ReadLine, opened_output, opened_rows
 from siked_ray.verification.verifier import Verifier
 from siked_ray.verification.workers import in_processes, verifier_of_this_process
 
@@ -33,42 +35,30 @@ def verify_file(
 ) -> dict[str, int]:
     """Rows `{id, strategy, completion, answer}` → the same rows plus `{verdict, predicted, reason}`.
 
-    Every line of the input gives one line of the output, in order, whatever it holds. Returns the number of
-    rows by verdict. Raises DataError when a file cannot be opened.
+    Every line of the input gives one line of the output, in order, whatever it holds. Packed inputs (gzip, bzip2, xz,
+    Zstandard) are unpacked; the output `-` is standard output. Returns the number of rows by verdict. Raises DataError
+    when a file cannot be opened, read or written.
     """
     if num_workers < 1:
         raise ConfigError(f"--workers is {num_workers}, but at least one is needed")
     counts: Counter[str] = Counter({str(verdict): 0 for verdict in Verdict})
-    in_path, out_path = Path(in_path), Path(out_path)
+    in_path = Path(in_path)
     with (
-        _opened(in_path, "rb") as source,
-        _opened_beside(out_path, in_path) as target,
-        _progress(in_path, show_progress) as advance,
+        opened_rows(in_path) as (readline, num_bytes_in_all),
+        opened_output(out_path, in_path) as write,
+        _progress(in_path, num_bytes_in_all, show_progress) as advance,
     ):
-        for num_bytes, rows in _judged(_chunks(source), strategies, num_workers):
+        for num_bytes, rows in _judged(_chunks(readline), strategies, num_workers):
             for verdict, row in rows:
                 counts[verdict] += 1
-                target.write(row)
+                write(row)
             advance(num_bytes)
     return dict(counts)
 
 
-def _opened(path: Path, mode: str) -> IO[bytes]:
-    try:
-        return path.open(mode)
-    except OSError as error:
-        raise DataError(f"cannot open {path}: {error.strerror}") from None
-
-
-def _opened_beside(out_path: Path, in_path: Path) -> IO[bytes]:
-    if out_path.exists() and out_path.samefile(in_path):
-        raise DataError(f"{out_path} is also the input; name another output")
-    return _opened(out_path, "wb")
-
-
-def _chunks(source: IO[bytes]) -> Iterator[list[bytes]]:
+def _chunks(readline: ReadLine) -> Iterator[list[bytes]]:
     """Lines in chunks that are bounded in number and in bytes; a line that is too long comes as its beginning."""
-    lines = _lines(source)
+    lines = _lines(readline)
     while chunk := list(_bounded(lines)):
         yield chunk
 
@@ -82,12 +72,12 @@ def _bounded(lines: Iterator[bytes]) -> Iterator[bytes]:
             return
 
 
-def _lines(source: IO[bytes]) -> Iterator[bytes]:
-    while line := source.readline(_MAX_LINE_BYTES):
+def _lines(readline: ReadLine) -> Iterator[bytes]:
+    while line := readline(_MAX_LINE_BYTES):
         is_whole = line.endswith(b"\n") or len(line) < _MAX_LINE_BYTES
         yield line if is_whole else line + b"\x00"  # not JSON: becomes an error row
         while not is_whole:
-            is_whole = (rest := source.readline(_MAX_LINE_BYTES)).endswith(b"\n") or len(rest) < _MAX_LINE_BYTES
+            is_whole = (rest := readline(_MAX_LINE_BYTES)).endswith(b"\n") or len(rest) < _MAX_LINE_BYTES
 
 
 Judged = tuple[int, list[tuple[str, bytes]]]
@@ -132,13 +122,18 @@ def judged_line(verifier: Verifier, line: bytes) -> tuple[str, bytes]:
     if not isinstance(row, dict):
         return _error_row(line, f"a JSON {type(row).__name__}, not an object")
     problem = _problem_with(row)
-    if problem:
-        judgement = Judgement(verdict=Verdict.ERROR, predicted=None, reason=problem)
+    gold = Gold(problem=problem) if problem else _gold_of(row["answer"])
+    if gold.problem:
+        judgement = Judgement(verdict=Verdict.ERROR, predicted=None, reason=gold.problem)
     else:
-        answer = row["answer"] if isinstance(row["answer"], str) else repr(row["answer"])
-        judgement = verifier.judge(row["strategy"], row["completion"], answer, truncated=row.get("truncated") is True)
+        is_cut = row.get("truncated") is True
+        judgement = verifier.judge(row["strategy"], row["completion"], gold.value, truncated=is_cut)
     row.update(verdict=str(judgement.verdict), predicted=judgement.predicted, reason=judgement.reason)
     return str(judgement.verdict), _encoded(row)
+
+
+def _gold_of(answer: str | int | float) -> Gold:
+    return read_gold(answer) if isinstance(answer, str) else Gold(value=repr(answer))
 
 
 def _problem_with(row: dict[str, Any]) -> str | None:
@@ -166,10 +161,10 @@ def _encoded(row: dict[str, Any]) -> bytes:
         return json.dumps(row).encode() + b"\n"
 
 
-def _progress(in_path: Path, show: bool) -> Any:
+def _progress(in_path: Path, num_bytes: int | None, show: bool) -> Any:
     """A context manager that gives a function to call with the bytes read; draws on stderr only."""
     if not show:
         return nullcontext(lambda num_bytes: None)
     from siked_ray.verification.progress import byte_progress
 
-    return byte_progress(in_path.stat().st_size, f"verifying {in_path.name}")
+    return byte_progress(num_bytes, f"verifying {in_path.name}")

@@ -3,7 +3,7 @@
 import re
 
 _COMMAND = re.compile(
-    r"\\(?:sqrt|[dtc]?frac|[dt]?binom|pi|infty|cup|cap|begin|pm|log|ln|sin|cos|tan|sec|csc|cot|exp|sum|prod|int|lim|in|leq?|geq?|neq?|alpha|beta|theta|cdot|times|overline|bar)(?![a-zA-Z])"
+    r"\\(?:sqrt|[dtc]?frac|[dt]?binom|pi|infty|cup|cap|begin|pm|log|ln|sin|cos|tan|sec|csc|cot|exp|sum|prod|int|lim|in|leq?|geq?|neq?|alpha|beta|theta|cdot|times|overline|bar|[lr]?floor|[lr]?ceil|[lr]?vert|angle|vec|hat|emptyset|mathbb|pm)(?![a-zA-Z])"
 )
 #: Letters that stand for variables where they follow each other: `6xy`; `cc` are cubic centimetres.
 VARIABLES = r"(?:[xyz]{2,}|(?!cc)[abc]{2,3}|pq|mn|rs)(?![A-Za-z])"
@@ -11,7 +11,7 @@ _FUNCTIONS = re.compile(
     rf"(?<![A-Za-z])(?:(?:sqrt|sin|cos|tan|log|ln|exp|pi|or|and|mod)(?![A-Za-z])|{VARIABLES})|\\[a-zA-Z]+"
 )
 _WORD = re.compile(r"[A-Za-z]{2}")
-_OPERATOR = re.compile(r"[-^*/+=(<>|!]|\d\s?[a-zA-Z]|^[a-zA-Z]$")
+_OPERATOR = re.compile(r"[-^*/+=(<>|!]|\d\s?[a-zA-Z]|\d_|^[a-zA-Z]$")
 
 
 def is_mathematics(text: str) -> bool:

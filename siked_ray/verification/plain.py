@@ -200,7 +200,7 @@ def _line_outcome(line: str) -> Outcome:
     from siked_ray.verification.extraction import extract_answer
     from siked_ray.verification.mathematics import is_mathematics
     from siked_ray.verification.quantity import read_value
-    from siked_ray.verification.region import numbers_in
+    from siked_ray.verification.statement import numbers_in
 
     if len(line) > _MAX_STRING_CHARS:
         return Outcome(verdict=Verdict.UNPARSED, reason="a long printed line")

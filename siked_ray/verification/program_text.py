@@ -31,6 +31,7 @@ _PLAIN_IMPORT = re.compile(
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _RUN_ON = re.compile(r"\n(?=(?:Question|Q|Problem|Answer|A|#{2,3} ?(?:Instruction|Question|Input|Response))\s*:)")
 _NEXT_QUESTION = re.compile(r"\n(?=[ \t]*(?:#+ ?)?(?:Question|Q|Problem)(?: \d{1,3})?[ \t]*:)")
+_NEXT_TAG = re.compile(r"\n[ \t]*\[[a-z][a-z0-9_]{1,20}\]:(?=\s|$)")
 _GIVES_ANSWER = re.compile(r"^(?:ans|answer)\b[^=\n]*=|^[ \t]*(?:print\b|return\b)|^[ \t]*```[ \t]*$", re.MULTILINE)
 _SESSION_LINE = re.compile(r"^[ \t]*(?:>>>|\.\.\.)(?: (.*))?$", re.MULTILINE)
 
@@ -64,6 +65,8 @@ def has_blocks(completion: str) -> bool:
 def _before_next_question(text: str) -> str:
     """The text up to a question that follows a program: a base model running on."""
     first = _GIVES_ANSWER.search(text)
+    if first and (tag := _NEXT_TAG.search(text, first.end())):
+        text = text[: tag.start()]
     question = _NEXT_QUESTION.search(text, first.end()) if first else None
     return text[: question.start()] if question else text
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 from siked_ray.core.verdict import Verdict
+from siked_ray.verification.math_names import with_math_import
 from siked_ray.verification.monty_runner import ASSUMED_NAMES, MontyRunner, NeedsSecondTier, SyntaxProblem
 from siked_ray.verification.plain import Outcome
 from siked_ray.verification.program_text import MAX_PROGRAM_CHARS, has_blocks, programs_in, without_unused_imports
@@ -41,6 +42,7 @@ class ProgramRunner:
         if len(completion) > MAX_PROGRAM_CHARS:
             return Outcome(verdict=Verdict.ERROR, reason=f"a program of {len(completion)} characters")
         completion = completion.encode("utf-8", "replace").decode()  # lone surrogates are no Python either
+        completion = with_math_import(completion)
         outcome = Outcome(verdict=Verdict.UNPARSED, reason="no program found")
         for code in programs_in(completion):
             if not code.strip():

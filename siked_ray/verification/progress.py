@@ -5,8 +5,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def byte_progress(total_bytes: int, title: str) -> Iterator[Callable[[int], None]]:
-    """Gives a function that is told how many more bytes are done. Draws nothing where stderr is no terminal."""
+def byte_progress(total_bytes: int | None, title: str) -> Iterator[Callable[[int], None]]:
+    """Gives a function that is told how many more bytes are done; None: their total is not known.
+
+    Draws nothing where stderr is no terminal.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 

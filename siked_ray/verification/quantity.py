@@ -5,34 +5,20 @@ label) is None. Rules are documented in docs/verification.md.
 """
 
 import re
-from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 
+from siked_ray.verification.atoms import ATOM, NUMBER, bare, exact, quantity_of
 from siked_ray.verification.mathematics import VARIABLES
+from siked_ray.verification.modifiers import NOT_A_UNIT, changes
 from siked_ray.verification.normalise import normalise, without_right_edge
 from siked_ray.verification.number_words import read_number_words
+from siked_ray.verification.values import Colon, Listing, Quantity, Value, spell
 
-#: Longer digit strings and exponents are compared as text only: exact arithmetic on them could take all memory.
-_MAX_DIGITS = 400
-_MAX_EXPONENT = 400
 _MAX_CHARS = 600
 
-DIGITS = r"(?:(?<![\d.,])[1-9]\d{0,2}(?:,\d{2,3})*,\d{3}(?!\d)|[1-9]\d{0,2}(?:_\d{3})+(?!\d)|\d+)"
-NUMBER = rf"(?:{DIGITS}(?:\.\d+)?|(?<![\d\w])\.\d+)"
-_POWER_OF_TEN = (
-    r"(?:[eE][+-]?\d+(?![\w.])|\s?[*xX]\s?10\s?(?:\^|\*\*)\s?(?:\{\s?[+-]?\d+\s?\}|\(\s?[+-]?\d+\s?\)|[+-]?\d+))"
+_UNIT_WORD = (
+    rf"(?:-(?=[A-Za-z]{{2}})|/\s?|\^(?=(?:st|nd|rd|th)\b))?(?!{NOT_A_UNIT})(?:[A-Za-z']|\$(?!\s?-?\d))[\w.$'/^-]*"
 )
-CURRENCY = r"(?:(?:US|C|A|CA|AU|NZ|HK)?\$|£|€|₹|¥|₱|Rs\.?|USD|EUR|GBP|INR)"
-ATOM = (
-    rf"(?:(?P<sign>[-+])\s?)?(?P<currency>{CURRENCY}\s?)?(?P<inner_sign>-)?"
-    rf"(?:(?P<whole>\d+)\s+(?:and\s+)?(?P<mixed_top>\d+)\s?/\s?(?P<mixed_bottom>\d+)(?![\d/])"
-    rf"|(?P<top>{NUMBER})\s?/\s?(?P<bottom>{NUMBER})(?!\s?/|[\d.]*\d)"
-    rf"|(?P<number>{NUMBER})(?P<power>{_POWER_OF_TEN})?)"
-    r"(?P<magnitude>\s?(?:hundred|thousand|million|billion|trillion)\b)?"
-    r"(?P<percent>\s?(?:%|percent\b|per cent\b))?"
-)
-_UNIT_WORD = r"(?:-(?=[A-Za-z]{2})|/\s?|\^(?=(?:st|nd|rd|th)\b))?[A-Za-z$'][\w.$'/^-]*"
 #: Not a unit but a variable, the imaginary unit or a function: `3x`, `2n^2`, `5i`, `2m-1`, `6xy`, `1/x`, `2pi`; but
 #: `5 m`, `3 g`, `5 a day`, `5 x-rays` have units.
 _NO_VARIABLE = (
@@ -42,12 +28,12 @@ _NO_VARIABLE = (
 )
 #: Not a note but a factor: `2(k+1)`, `5 (x - 3)`, `3(4)`; `12 (dozen)`, `12 (4*3)` and `12 (C)` have notes.
 _NOTE = (
-    r"(?:\s?\((?=[^()\\]*[A-Za-z]{3})(?![^()]*(?:\\|sqrt|(?:sin|cos|tan|log)\b))[^()]{0,60}\)"
-    r"|\s\((?![^()]*\\)(?!(?=[^()]*[-+*/^])[^()=]*(?<![A-Za-z])[A-Za-z](?![A-Za-z'])[^()=]*\))[^()]{0,60}\))?"
+    r"(?:\s?\((?!(?:or|plus|minus|times)\b)(?=[^()\\]*[A-Za-z]{3})(?![^()]*(?:\\|sqrt|(?:sin|cos|tan|log)\b))[^()]{0,60}\)"
+    r"|\s\((?!(?:or|plus|minus|times)\b)(?![^()]*\\)(?!(?=[^()]*[-+*/^])[^()=]*(?<![A-Za-z])[A-Za-z](?![A-Za-z'])[^()=]*\))[^()]{0,60}\))?"
 )
 _UNIT = rf"(?:{_NO_VARIABLE}\s?{_UNIT_WORD}(?:\s{_UNIT_WORD}){{0,4}})?{_NOTE}"
 _LABEL = (
-    r"(?:[A-Za-z][\w' ]{0,30}\s?=\s?|[A-Za-z][A-Za-z' ]{0,30}\s?:\s?"
+    rf"(?P<label>(?!(?-i:{VARIABLES}))[A-Za-z][\w' ]{{0,30}}\s?=\s?|[A-Za-z][A-Za-z' ]{{0,30}}\s?:\s?"
     r"|(?:about|approximately|around|roughly|exactly|only|~|=)\s?)?"
 )
 _ITEM = re.compile(rf"{_LABEL}{ATOM}{_UNIT}", re.IGNORECASE)
@@ -57,58 +43,14 @@ _COLON = re.compile(
 _HOUR = re.compile(r"(\d{1,2})\s?([ap])\.?\s?m\b\.?", re.IGNORECASE)
 _REPEATING = re.compile(r"(-?)(\d*)\.(\d{0,12})\\(?:overline|bar)\s?\{\s?(\d{1,12})\s?\}")
 _PLAIN_INTEGER = re.compile(r"-?\d{1,300}")
-_MAGNITUDES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _EDGE = " \t\r\n.,;:!?\"'*"
 _LEADING_EDGE = _EDGE.replace(".", "")
 _LEADING_DOTS = re.compile(r"^\.+(?![\d.])\s*")
 _BRACKETS = {"(": ")", "[": "]", "{": "}"}
+#: `12 500 km`: blanks between groups of three digits at the beginning of an answer.
+_BLANKS_BETWEEN_GROUPS = re.compile(r"([-+]?\s?[$£€]?)([1-9]\d{0,2}(?: \d{3})+)(?=\.\d|[.,%]?(?:\s\D|$))")
 _INTERVAL = re.compile(r"([(\[{])([^()\[\]{}]*)([)\]}])")
 _BRACKET_PAIRS = frozenset({"()", "[]", "{}", "(]", "[)"})
-
-
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """One number. `decimals` is how many digits were written after the point, None for a fraction."""
-
-    value: Fraction
-    decimals: int | None = 0
-    is_percent: bool = False
-    is_fraction: bool = False
-    text: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Colon:
-    """A ratio (`3:2`) or a time of day (`3:30 p.m.`): both are written with colons, but for a whole hour (`3 p.m.`)."""
-
-    parts: tuple[Fraction, ...]
-    written: tuple[str, ...]
-    meridiem: str = ""
-
-    @property
-    def text(self) -> str:
-        return ":".join(self.written) + (f" {self.meridiem}m" if self.meridiem else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """Several answers in the order in which they were written; `brackets` are those of a tuple, interval or set.
-
-    `is_ordered`: what an item is can only be told by its place, or by a label or unit of its own.
-    """
-
-    items: tuple[Quantity | Colon, ...]
-    brackets: str = ""
-    is_ordered: bool = True
-
-    @property
-    def text(self) -> str:
-        if self.brackets:
-            return self.brackets[0] + ", ".join(item.text for item in self.items) + self.brackets[1]
-        return ("; " if self.is_ordered else ", ").join(item.text for item in self.items)
-
-
-Value = Quantity | Colon | Listing
 
 
 def read_value(text: str) -> Value | None:
@@ -129,83 +71,16 @@ def without_edges(text: str) -> str:
 
 def read_items(text: str) -> Value | None:
     """Like `read_value`, for text that is normalised and stripped already; number words are not read."""
+    if text.isdecimal() and text.isascii() and len(text) <= 300:
+        return Quantity(value=Fraction(int(text)), text=text)
+    if " " in text and (grouped := _BLANKS_BETWEEN_GROUPS.match(text)):
+        text = grouped[1] + grouped[2].replace(" ", "") + text[grouped.end() :]
     return _read_bracketed(text) or _read_one(text := _unwrapped(text)) or _read_list(text) or _read_twice(text)
 
 
 def has_form_of_number(text: str) -> bool:
     """Whether a text is written like one number, even one without a value (`1/0`) or too long to compute with."""
     return len(text) <= _MAX_CHARS and bool(_ITEM.fullmatch(_unwrapped(without_edges(normalise(text)))))
-
-
-def quantity_of(match: re.Match[str]) -> Quantity | None:
-    """The number that a match of ATOM stands for; None when it has too many digits or divides by zero."""
-    try:
-        value, decimals = _magnitude_and_decimals(match)
-    except (ValueError, ZeroDivisionError, OverflowError):
-        return None
-    negative = (match["sign"] == "-") != (match["inner_sign"] == "-")
-    return Quantity(
-        value=-value if negative else value,
-        decimals=decimals,
-        is_percent=bool(match["percent"]),
-        is_fraction=decimals is None,
-        text=("-" if negative else "") + _spelling(match, value) + ("%" if match["percent"] else ""),
-    )
-
-
-def _magnitude_and_decimals(match: re.Match[str]) -> tuple[Fraction, int | None]:
-    scale = _MAGNITUDES[match["magnitude"].strip().lower()] if match["magnitude"] else 1
-    if match["whole"]:
-        return (_exact(match["whole"]) + _exact(match["mixed_top"]) / _exact(match["mixed_bottom"])) * scale, None
-    if match["top"]:
-        return _exact(match["top"]) / _exact(match["bottom"]) * scale, None
-    digits = match["number"]
-    value = _exact(digits) * scale
-    if match["power"]:
-        exponent = int(re.sub(r"^(?:[eE]|\s?[*xX]\s?10\s?(?:\^|\*\*))|[\s{}()]", "", match["power"]))
-        if abs(exponent) > _MAX_EXPONENT:
-            raise OverflowError("exponent out of range")
-        return value * Fraction(10) ** exponent, max(0, len(digits.partition(".")[2]) - exponent)
-    return value, len(digits.partition(".")[2])
-
-
-def _exact(digits: str) -> Fraction:
-    if len(digits) > _MAX_DIGITS:
-        raise OverflowError("too many digits")
-    plain = digits.replace(",", "").replace("_", "")
-    return Fraction(int(plain)) if plain.isdigit() else Fraction(Decimal(plain))
-
-
-def _spelling(match: re.Match[str], value: Fraction) -> str:
-    """How the number is reported: its own digits, without separators, currency and unit."""
-    if match["magnitude"] or match["power"]:
-        return spell(value)
-    if match["whole"]:
-        return f"{match['whole']} {match['mixed_top']}/{match['mixed_bottom']}"
-    if match["top"]:
-        return f"{_bare(match['top'])}/{_bare(match['bottom'])}"
-    return _bare(match["number"])
-
-
-def spell(value: Fraction) -> str:
-    """A fraction as an integer, a finite decimal, or `p/q`."""
-    if value.denominator == 1:
-        return str(value.numerator)
-    rest = value.denominator
-    while rest % 2 == 0:
-        rest //= 2
-    while rest % 5 == 0:
-        rest //= 5
-    if rest != 1 or value.denominator > 10**_MAX_EXPONENT:
-        return f"{value.numerator}/{value.denominator}"
-    places = max(value.denominator.bit_length(), 1)
-    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
-    return ("-" if value < 0 else "") + f"{digits[:-places]}.{digits[-places:]}".rstrip("0")
-
-
-def _bare(digits: str) -> str:
-    plain = digits.replace(",", "").replace("_", "")
-    return "0" + plain if plain.startswith(".") else plain
 
 
 def _unwrapped(text: str) -> str:
@@ -226,7 +101,8 @@ def _read_bracketed(text: str) -> Listing | None:
     items = tuple(item for piece in pieces if (item := _read_one(piece.strip())) is not None)
     if not 1 < len(items) == len(pieces) <= _MAX_ITEMS:
         return None
-    return Listing(items=items, brackets=match[1] + match[3])
+    brackets = match[1] + match[3]
+    return Listing(items=items, brackets=brackets, is_ordered=brackets != "{}")
 
 
 def _read_one(text: str) -> Quantity | Colon | None:
@@ -235,7 +111,7 @@ def _read_one(text: str) -> Quantity | Colon | None:
         return Colon(parts=(Fraction(int(hour[1])),), written=(hour[1],), meridiem=hour[2].lower())
     match = _ITEM.fullmatch(text)
     if match:
-        return quantity_of(match)
+        return None if match["label"] and changes(match["label"].rstrip(" =:")) else quantity_of(match)
     match = _COLON.fullmatch(text)
     if match:
         return colon_of(match)
@@ -258,10 +134,10 @@ def colon_of(match: re.Match[str]) -> Colon | None:
     else:
         written = (match[1], *(part.strip() for part in match[2].split(":")[1:]))
     try:
-        parts = tuple(_exact(part) for part in written)
+        parts = tuple(exact(part) for part in written)
     except (ValueError, OverflowError):
         return None
-    return Colon(parts=parts, written=tuple(_bare(part) for part in written), meridiem=(match[3] or "").lower())
+    return Colon(parts=parts, written=tuple(bare(part) for part in written), meridiem=(match[3] or "").lower())
 
 
 _SEMICOLONS = re.compile(r"\s*;\s*(?:and\s+)?", re.IGNORECASE)
@@ -292,10 +168,15 @@ def _read_twice(text: str) -> Quantity | None:
     first, second = (_read_one(piece.strip(" ,")) for piece in pieces)
     if not isinstance(first, Quantity) or not isinstance(second, Quantity):
         return None
-    scales = [100 if quantity.is_percent else 1 for quantity in (first, second)]
+    scales = [
+        100 if item.is_percent or "cent" in piece else 1 for item, piece in zip((first, second), pieces, strict=True)
+    ]
     return first if first.value * scales[1] == second.value * scales[0] else None
 
 
 def _read_words(text: str) -> Quantity | None:
     value = read_number_words(text)
-    return None if value is None else Quantity(value=Fraction(value), text=str(value))
+    if value is None:
+        return None
+    decimals = None if value.denominator > 1 else 0
+    return Quantity(value=value, decimals=decimals, is_fraction=value.denominator > 1, text=spell(value))

@@ -16,8 +16,14 @@ _NEXT_TURN = re.compile(
 )
 #: What tokenizers mark the end of a text, or of a turn, with.
 END_OF_TEXT = re.compile(
-    r"<\|(?:endoftext|end_of_text|im_end|im_start|eot_id|user|end)\|>|</s>|<(?:end|start)_of_turn>"
-    r"|<\uff5cend\u2581of\u2581sentence\uff5c>"
+    r"<\|(?!(?:text|code|execution|endofblock|channel|message|start|begin_of_solution|end_of_solution|begin_of_thought)\|)"
+    r"[A-Za-z][\w ]{0,30}\|>|<\|[A-Za-z]\w{1,20}>|<[A-Za-z]\w{1,20}\|>|</?s>|<(?:eos|bos|pad|EOS|BOS|PAD)>"
+    r"|<(?:end|start)_of_turn>"
+    r"|<\uff5c[^<>\n]{1,40}\uff5c>|\[/?INST\]"
+)
+#: The tag of the next rationale, or the next question on a line that states an answer.
+_NEXT_ON_LINE = re.compile(
+    r"[ \t\n](?:\[[a-z][a-z0-9_]{1,20}\]:|(?:Question|Problem|Exercise|Q)(?: ?\d{1,3})?[ \t]*:)(?=\s)"
 )
 
 
@@ -34,9 +40,13 @@ def before_run_on(
         text = text[: end.start()]
     if (turn := _NEXT_TURN.search(text)) and text[: turn.start()].strip():
         text = text[: turn.start()]
-    if _NEXT_QUESTION.search(text) is None:
+    is_asked = _NEXT_QUESTION.search(text) is not None
+    if not is_asked and not (
+        ("]:" in text or "Q" in text or "Problem" in text or "Exercise" in text) and _NEXT_ON_LINE.search(text)
+    ):
         return text
-    cuts = [_first_after(text, closing, _NEXT_QUESTION)]
+    patterns = list(closing)
+    cuts = [_first_after(text, patterns, _NEXT_QUESTION), _first_after(text, patterns, _NEXT_ON_LINE)]
     if not asks_itself and not _BEGINS_WITH_QUESTION.match(text):
         cuts.append(_first_after(text, stating, _NEXT_AFTER_BLANK_LINE))
     return text[: min(cuts)]

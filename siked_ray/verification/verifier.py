@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from siked_ray.core.strategy import AnswerKind, Strategy, split_tag
+from siked_ray.core.thoughts import has_thoughts, separate_thoughts
 from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.errors import ConfigError, VerificationError
 from siked_ray.verification.choices import choice_in
@@ -18,8 +19,9 @@ from siked_ray.verification.extraction import DEFAULT_MARKERS, Extraction, extra
 from siked_ray.verification.monty_runner import MontyRunner
 from siked_ray.verification.plain import Outcome
 from siked_ray.verification.programs import ProgramRunner
-from siked_ray.verification.quantity import Listing, read_value
+from siked_ray.verification.quantity import read_value
 from siked_ray.verification.sandbox.client import SandboxPool
+from siked_ray.verification.values import Listing
 
 _MAX_PREDICTED_CHARS = 500
 #: Least-to-most poses its questions to itself.
@@ -88,6 +90,11 @@ class Verifier:
         known = self._strategies.get(strategy)
         if known is None:
             return Judgement(verdict=Verdict.ERROR, predicted=None, reason=f"unknown strategy {strategy!r}"[:200])
+        if has_thoughts(completion):
+            separated = separate_thoughts(completion)
+            if separated.is_unclosed:
+                return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason="the thoughts have no end")
+            completion = separated.answer
         tag, rationale = split_tag(completion)
         completion = rationale if tag == strategy else completion
         answer = answer.rpartition("####")[2]  # GSM8K keeps its gold at the end of a rationale
@@ -110,7 +117,7 @@ class Verifier:
         outcome = self._programs.run(completion)
         if outcome.verdict is not None:
             return Judgement(verdict=outcome.verdict, predicted=None, reason=outcome.reason)
-        predicted = "; ".join(outcome.answers)[:_MAX_PREDICTED_CHARS]
+        predicted = ", ".join(outcome.answers)[:_MAX_PREDICTED_CHARS]
         if len(outcome.answers) > 1 and not isinstance(read_value(answer), Listing):
             reason = f"several values ({len(outcome.answers)})"
             return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=reason)

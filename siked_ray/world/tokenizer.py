@@ -1,11 +1,12 @@
 """The world's tokenizer: byte-level BPE, digits apart, frequent words and strategy tags in one token."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from siked_ray.core.prompts import student_prompt, teacher_prompt
-from siked_ray.world.problems import generate
-from siked_ray.world.prompts import STRATEGIES, TEMPLATES
+from siked_ray.world.word_problems import generate
+from siked_ray.world.world_prompts import STRATEGIES, TEMPLATES
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -18,9 +19,23 @@ _NUM_PROBLEMS, _SEED = 3000, 0
 
 
 def build_tokenizer() -> "PreTrainedTokenizerFast":
-    """Train the tokenizer on text of the world; the same vocabulary at every call."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    """The tokenizer, trained on text of the world; the same vocabulary at every call."""
     from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=_trained(),
+        pad_token=PAD,
+        eos_token=EOS,
+        clean_up_tokenization_spaces=False,
+        model_max_length=512,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+@cache
+def _trained() -> Any:
+    """Training takes a second, and who uses it makes a copy."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -37,14 +52,7 @@ def build_tokenizer() -> "PreTrainedTokenizerFast":
         show_progress=False,
     )
     tokenizer.train_from_iterator(_texts(), trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        eos_token=EOS,
-        clean_up_tokenization_spaces=False,
-        model_max_length=512,
-        model_input_names=["input_ids", "attention_mask"],
-    )
+    return tokenizer
 
 
 def _texts() -> Iterator[str]:

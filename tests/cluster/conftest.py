@@ -21,13 +21,13 @@ ROOT = Path(__file__).parents[2]
 SUBMIT = """
 import sys
 from siked_ray.config import load_config
-from siked_ray.driver import actors, session
-from siked_ray.driver.preflight import check
-from tests.cluster.fakes import make_stages
+from siked_ray.launch import actors, session
+from siked_ray.preflight.check import check
+from tests.cluster.fakes import make_lab
 config = load_config(sys.argv[2], sys.argv[3:])
 if sys.argv[1]:
     actors._head_node_id = lambda: sys.argv[1]
-session.execute(config, check(config), lambda stages: None, make_stages)
+session.execute(config, check(config), lambda stages: None, make_lab)
 """
 #: Processes of a cluster find this checkout's package.
 ENVIRONMENT = {
@@ -107,11 +107,20 @@ class FakeRun:
         command = [sys.executable, "-c", SUBMIT, node_id, str(self.settings), *_OVERRIDES, *overrides]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
-    def wait_for(self, what: Callable[[], bool], timeout_s: float = 120.0) -> None:
+    def wait_for(self, what: Callable[[], bool], timeout_s: float = 240.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not what():
             assert time.monotonic() < deadline, f"not within {timeout_s} s; {sorted(self.committed())} are committed"
             time.sleep(0.1)
+
+    @contextmanager
+    def held(self, stage: str) -> Iterator[None]:
+        """This stage makes its first parts and does not end before this does."""
+        hold = Path(f"{self.folder}.hold") / stage
+        hold.parent.mkdir(exist_ok=True)
+        hold.touch()
+        yield
+        hold.unlink()
 
     def committed(self) -> set[str]:
         return {path.stem for path in (self.folder / "ledger").glob("*.json")}

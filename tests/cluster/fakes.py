@@ -3,38 +3,47 @@ of the request alone. Everything around them is the real thing: driver, ledger, 
 
 import hashlib
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from siked_ray.capacity.await_capacity import StagePlacement
 from siked_ray.core.ids import request_id
+from siked_ray.core.objective import ObjectiveSpec
 from siked_ray.core.rollout import FREE, Rollout
+from siked_ray.core.stage import StageId
 from siked_ray.core.verdict import Verdict
 from siked_ray.data import run_directory as names
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
-from siked_ray.driver.generating import SamplingReport
-from siked_ray.driver.run import Driver
-from siked_ray.driver.stages import RayStages
-from siked_ray.driver.waiting import StagePlacement
+from siked_ray.driver.actor import Driver
+from siked_ray.driver.board_client import Board
+from siked_ray.driver.engines import SamplingReport
+from siked_ray.driver.lab import RayLab
+from siked_ray.driver.titles import title_of
 from siked_ray.generation.durable import pending
 from siked_ray.generation.requests import lay_out, missing_requests
 from siked_ray.generation.task import RowSink
+from siked_ray.recipes.verbs import Model, Scores, Table
 
 _ROWS_PER_PART = 8
+#: Parts that a stage makes even while it is held.
+_PARTS_OF_A_HELD_STAGE = 4
 _SKILL = {"teacher": 0.9, "iteration_00": 0.3, "iteration_01": 0.5, "iteration_02": 0.7}
 
 
-def make_stages(driver: Driver) -> RayStages:
+def make_lab(driver: Driver) -> RayLab:
     generating = SlowGenerating(driver.storage, driver.board)
-    return SlowStages(
+    return SlowLab(
         driver.config,
         driver.storage,
         generating,
         driver.board,
-        teacher_models={"teacher": "teacher"},
-        base_model="base",
-        test_sets=list(driver.inputs.test_sets),
+        models={"teacher": "teacher", "student": "base"},
+        test_sets=driver.inputs.test_sets,
         log_dir=driver.log_dir,
-        on_begin=StagePlacement(driver.config, driver.board, generating).before,
+        placement=StagePlacement(driver.config, driver.board, generating),
+        max_model_len={},
         on_commit=driver.on_commit,
     )
 
@@ -44,31 +53,37 @@ class SlowGenerating:
 
     student_is_up = False
 
-    def __init__(self, storage: Storage, board: Any, seconds_per_part: float = 0.4) -> None:
+    def __init__(self, storage: Storage, board: Board, seconds_per_part: float = 0.4) -> None:
         self._storage = storage
         self._board = board
         self._seconds = seconds_per_part
 
-    def sample(
-        self, key: str, task: Any, tables: Any, strategies: Any, sink: RowSink, *, title: str, **_: Any
-    ) -> SamplingReport:
+    def sample(self, key: str, task: Any, asks: Any, sink: RowSink, *, title: str, **_: Any) -> SamplingReport:
         import ray
 
-        blocks, _num_rows = missing_requests(self._storage, tables, strategies, set())
-        rows = [row for block in blocks for row in lay_out(self._storage, block).to_pylist()]
+        blocks, _num_rows = missing_requests(self._storage, asks, set())
+        rows = [row for block in blocks for row in lay_out(self._storage, asks, block).to_pylist()]
         folder = pending(sink.folder)
         parts = [rows[first : first + _ROWS_PER_PART] for first in range(0, len(rows), _ROWS_PER_PART)]
-        self._board.begin.remote(title, "requests", len(rows))
+        self._board.begin(title, "requests", len(rows))
+        hold = Path(f"{self._storage.root}.hold") / sink.stage
         remote = ray.remote(_make_part).options(num_cpus=0, resources={"worker": 0.5}, max_retries=-1)
         made = [
-            remote.remote(task, part, self._storage, f"{folder}/part-{index:05d}.parquet", self._seconds)
+            remote.remote(
+                task,
+                part,
+                self._storage,
+                f"{folder}/part-{index:05d}.parquet",
+                self._seconds,
+                hold if index >= _PARTS_OF_A_HELD_STAGE else None,
+            )
             for index, part in enumerate(parts)
             if not self._storage.exists(f"{folder}/part-{index:05d}.parquet")
         ]
         for count, reference in enumerate(made, start=len(parts) - len(made) + 1):
             ray.get(reference)
-            self._board.advance.remote(title, count * _ROWS_PER_PART, {})
-        self._board.end.remote(title)
+            self._board.advance(title, count * _ROWS_PER_PART, {})
+        self._board.end(title)
         return SamplingReport()
 
     def make_room_for_training(self) -> None: ...
@@ -78,29 +93,42 @@ class SlowGenerating:
     def close(self) -> None: ...
 
 
-class SlowStages(RayStages):
+class SlowLab(RayLab):
     """Training is a task of a second or two, too."""
 
-    def train(self, iteration: int, start: str, mixture: str) -> str:
-        output = names.student(iteration)
+    def train(
+        self,
+        stage: StageId,
+        start: Model,
+        rows: Table,
+        objective: ObjectiveSpec,
+        beside: Model | None = None,
+        scores: Sequence[Scores] = (),
+    ) -> Model:
+        output = names.place_of(stage)
 
         def work() -> dict[str, Any]:
             import ray
 
-            title = f"iteration {iteration} · training"
-            self._board.begin.remote(title, "steps", 4)
+            title = title_of(stage)
+            self._board.begin(title, "steps", 4)
             remote = ray.remote(_train).options(num_cpus=0, resources={"worker": 0.5}, max_retries=-1)
-            num_rows = ray.get(remote.remote(self._storage, mixture, output))
-            self._board.end.remote(title)
+            num_rows = ray.get(remote.remote(self._storage, rows.file, output))
+            self._board.end(title)
             figures = {"backend": "none", "zero_stage": 0, "num_workers": 1, "steps": num_rows, "tokens": 0}
             return figures | {"seconds": 1.0, "first_loss": 1.0, "last_loss": 0.5, "losses": [1.0, 0.5], "skipped": 0}
 
-        self._once(f"training_{iteration:02d}", work, lambda: [output])
-        return self._storage.path(output)
+        made_from = {"start": start.fingerprint, "rows": rows.fingerprint}
+        return self._trained(self._once(stage, made_from, work, lambda: [output]), output)
 
 
-def _make_part(task: Any, rows: list[Any], storage: Storage, name: str, seconds: float) -> None:
+def _make_part(
+    task: Any, rows: list[Any], storage: Storage, name: str, seconds: float, hold: Path | None = None
+) -> None:
+    """Not before the file `hold` is gone."""
     time.sleep(seconds)
+    while hold is not None and hold.exists():
+        time.sleep(0.1)
     storage.write_parquet(name, table("rollouts", [_rollout(task, row) for row in rows]))
 
 
@@ -111,14 +139,15 @@ def _train(storage: Storage, mixture: str, output: str) -> int:
 
 
 def _rollout(task: Any, row: Any) -> Rollout:
-    requested = row["strategy"]
+    requested = row["requested"]
     strategy = "pot" if requested == FREE else requested
     digest = hashlib.sha256(f"{row['problem_id']}{strategy}".encode()).digest()
     solved = digest[0] / 256 < _SKILL[task.weights.rpartition("/")[2]]
     return Rollout(
-        request_id=request_id(row["problem_id"], requested, 0, task.iteration),
+        request_id=request_id(row["problem_id"], row["ask_id"], 0, task.label),
         problem_id=row["problem_id"],
         requested=requested,
+        ask_id=row["ask_id"],
         strategy=strategy,
         sample_index=0,
         seed=1,

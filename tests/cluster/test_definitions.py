@@ -12,10 +12,11 @@ import jsonschema
 import pytest
 import yaml
 
+from siked_ray.capacity.autoscaler import call_up, stages_on
+from siked_ray.capacity.bundles import engines_demand, training_demand
+from siked_ray.capacity.cluster_file import NodeGroup, read_cluster
 from siked_ray.config import Config, load_config
-from siked_ray.driver.call_up import call_up, stages_on
-from siked_ray.driver.cluster_file import NodeGroup, read_cluster
-from siked_ray.driver.demand import STUDENT, engines_demand, training_demand
+from siked_ray.settings import STUDENT
 from tests.cluster.kuberay_api import schema_of
 
 ROOT = Path(__file__).parents[2]

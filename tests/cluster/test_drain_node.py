@@ -47,7 +47,7 @@ def metadata() -> Iterator[dict[str, str]]:
     """Environment variables that lead to the stand-in."""
     Metadata.asked = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Metadata) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         host = f"127.0.0.1:{server.server_port}"
         yield {"AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{host}", "GCE_METADATA_HOST": host, "no_proxy": "*"}
         server.shutdown()
@@ -59,6 +59,7 @@ def run(arguments: list[str], folder: Path, environment: dict[str, str]) -> subp
     return subprocess.run([SCRIPT, *arguments], env=environment, capture_output=True, text=True, timeout=100)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cloud", "seconds"), [("aws", "110"), ("gcp", "25")])
 def test_the_node_is_drained_once_the_cloud_says_that_it_goes(
     cloud: str, seconds: str, metadata: dict[str, str], tmp_path: Path

@@ -13,12 +13,22 @@ from typing import Any
 import pytest
 
 from siked_ray.data.storage import Storage
+from siked_ray.generation.calls import RowsToDo
 from siked_ray.generation.dispatch import Dispatch
 from siked_ray.generation.durable import compact
 from siked_ray.generation.pool import EnginePool
-from siked_ray.generation.requests import missing_requests, request_batches
+from siked_ray.generation.rendering import request_blocks
+from siked_ray.generation.requests import missing_requests
 from tests.cluster.conftest import ROOT, Nodes, started_cluster
-from tests.generation.conftest import FunctionEngine, make_sink, make_size, make_spec, make_task, write_problems
+from tests.generation.conftest import (
+    FunctionEngine,
+    make_asks,
+    make_sink,
+    make_size,
+    make_spec,
+    make_task,
+    write_problems,
+)
 from tests.training.trained import Board
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(400)]
@@ -26,7 +36,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(400)]
 TRAINING = """
 import sys; from pathlib import Path
 import ray
-from siked_ray.training.plan import TrainingPlan
+from siked_ray.core.training_plan import TrainingPlan
 from tests.training.deepspeed_runs import plan_values
 from tests.training.trained import group, train_small
 ray.init(namespace="test", log_to_driver=False, logging_level="ERROR")
@@ -68,11 +78,12 @@ def drain(nodes: Nodes, node: Any, seconds: int) -> None:
 def test_engines_leave_a_draining_node_without_losing_a_row(nodes: Nodes, tmp_path: Path):
     storage, sink = Storage(str(tmp_path / "run")), make_sink(Storage(str(tmp_path / "run")))
     name = write_problems(storage, "train", [f"how many, {i}?" for i in range(2000)])
-    blocks, num_rows = missing_requests(storage, [name], ("cot", "pot"), set())
+    asks = make_asks(name)
+    blocks, num_rows = missing_requests(storage, asks, set())
     spec = replace(make_spec(partial(FunctionEngine, folder=str(tmp_path), seconds=0.2)), samples_in_flight=16)
     size = replace(make_size(2, 2), cpus_per_engine=1.0)
     pool = EnginePool("student", spec, size, name="student", log_dir=str(tmp_path))
-    dispatch = Dispatch(pool, make_task(), sink, request_batches(storage, blocks, 8), num_rows)
+    dispatch = Dispatch(pool, make_task(), sink, RowsToDo(request_blocks(storage, asks, blocks, None), num_rows))
     sampling = threading.Thread(target=dispatch.run)
     sampling.start()
     while len(nodes_of_engines(pool)) < 2:

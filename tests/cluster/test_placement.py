@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from siked_ray.capacity.await_capacity import StagePlacement, release_nodes
 from siked_ray.config import load_config
-from siked_ray.driver.waiting import StagePlacement, release_nodes
 from siked_ray.errors import PlacementError
 from tests.cluster.conftest import FakeRun, Nodes
 
@@ -42,7 +42,7 @@ class Board:
         self.ends: list[tuple[Any, ...]] = []
 
     def __getattr__(self, name: str) -> Any:
-        return type("Call", (), {"remote": lambda _, *arguments: self.ends.append((name, *arguments))})()
+        return lambda *arguments: self.ends.append((name, *arguments))
 
 
 class Engines:
@@ -106,14 +106,14 @@ def one_cpu_each(connected: Any) -> list[Any]:
 
 def test_engines_may_fill_the_cluster_and_no_more(nodes: Nodes, run: FakeRun, connected: Any) -> None:
     total = int(connected.cluster_resources()["CPU"])
-    placement(run, f"engine.num_engines={total}", "engine.cpus_per_engine=1").before("rollouts_01")
+    placement(run, f"engine.num_engines={total}", "engine.cpus_per_engine=1").before_sampling("student")
     with pytest.raises(PlacementError, match="1 more CPU are needed"):
-        placement(run, f"engine.num_engines={total + 1}", "engine.cpus_per_engine=1").before("rollouts_01")
+        placement(run, f"engine.num_engines={total + 1}", "engine.cpus_per_engine=1").before_sampling("student")
 
 
 def test_what_others_hold_is_waited_for_and_named(run: FakeRun, connected: Any, one_cpu_each: list[Any]) -> None:
     with pytest.raises(PlacementError, match="1 CPU are taken by something else"):
-        placement(run, "training.num_workers=1").before("training_00")
+        placement(run, "training.num_workers=1").before_training()
     for other in one_cpu_each:
         connected.kill(other)
 
@@ -122,7 +122,7 @@ def test_engines_that_were_to_stay_beside_training_give_way_when_a_node_was_lost
     run: FakeRun, one_cpu_each: list[Any]
 ) -> None:
     engines = KeptEngines(one_cpu_each)
-    placement(run, "training.num_workers=1", "cluster.placement_timeout_s=30", engines=engines).before("training_00")
+    placement(run, "training.num_workers=1", "cluster.placement_timeout_s=30", engines=engines).before_training()
     assert not engines.student_is_up
 
 
@@ -131,7 +131,7 @@ def test_the_autoscaler_is_told_what_a_stage_needs(nodes: Nodes, run: FakeRun, c
     from ray.experimental.internal_kv import _internal_kv_get
 
     with pytest.raises(PlacementError):
-        placement(run, "engine.num_engines=2", "engine.gpus_per_engine=4").before("rollouts_01")
+        placement(run, "engine.num_engines=2", "engine.gpus_per_engine=4").before_sampling("student")
     assert json.loads(_internal_kv_get("autoscaler_resource_request")) == [{"CPU": 1, "GPU": 4}] * 2
     release_nodes()
     assert json.loads(_internal_kv_get("autoscaler_resource_request")) == []

@@ -26,8 +26,10 @@ def test_every_part_of_a_request_is_in_its_id():
         request_id("p", "pot", 0, 0),
         request_id("p", "cot", 1, 0),
         request_id("p", "cot", 0, 1),
+        request_id("p", "cot@0123abcd", 0, 0),
+        request_id("p", "cot", 0, "attempt_2_of_01"),
     }
-    assert len({base, *others}) == 5
+    assert len({base, *others}) == 7
 
 
 def test_parts_are_kept_apart():

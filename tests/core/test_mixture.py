@@ -1,4 +1,4 @@
-"""Policies as functions of counts: what they select, and why. tests/driver/test_mixing.py applies them to tables."""
+"""Policies as functions of counts: what they select, and why; test_mixture_rule.py applies them to tables."""
 
 import pytest
 from hypothesis import given

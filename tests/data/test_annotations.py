@@ -100,6 +100,7 @@ def test_no_program_rather_than_a_wrong_one(solution: str, answer: str, why: str
         program_of("How many?", solution, answer)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "num_problems", "num_programs"), [("gsm8k_train.jsonl", 7473, 6757), ("gsm8k_test.jsonl", 1319, 1166)]
 )
@@ -122,6 +123,7 @@ def test_success_rates_on_gsm8k(original: Original, name: str, num_problems: int
     assert len({(row.problem_id, row.strategy) for row in rationales}) == len(rationales)
 
 
+@pytest.mark.slow
 def test_the_socratic_file_gives_all_three(original: Original) -> None:
     plain, socratic = original("gsm8k_test.jsonl"), original("gsm8k_test_socratic.jsonl")
     rationales = annotated_rationales(socratic)

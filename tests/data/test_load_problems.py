@@ -156,7 +156,7 @@ def test_unclear_columns_are_named(tmp_path: Path, row: Row, columns: dict[str, 
 @pytest.mark.parametrize(
     ("question", "found"),
     [
-        ([{"role": "user", "content": "How many?"}], "a list"),
+        (["How many?"], "a list"),
         ({"text": "How many?"}, "a mapping"),
         ("How many \ud83d?", "half of a character"),
     ],
@@ -166,6 +166,62 @@ def test_what_is_no_text_is_no_question(tmp_path: Path, question: object, found:
     rows: list[Row] = [{"question": "one?", "answer": answer}, {"question": question, "answer": answer}]
     with pytest.raises(DataError, match=f"mine.jsonl, row 2: the column 'question' holds {found}"):
         load(tmp_path, rows)
+
+
+_CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "How many?"}]
+_SOLUTION = "3 + 4 = 7.\n#### 7\nThe answer is: 7"
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "question"),
+    [
+        ({"instruction": "Solve.", "input": "3 + 4", "output": _SOLUTION}, {}, "Solve.\n\n3 + 4"),
+        ({"instruction": "How many?", "input": "", "output": "The answer is 7."}, {}, "How many?"),
+        (
+            {"query": "How many?", "response": _SOLUTION, "type": "GSM_AnsAug", "original_question": "?"},
+            {},
+            "How many?",
+        ),
+        ({"source": "amc", "problem": "How many?", "solution": r"So $\boxed{7}$.", "messages": _CHAT}, {}, "How many?"),
+        ({"problem": "How many?", "solution": "By hand.", "answer": "$7$", "source": "amc"}, {}, "How many?"),
+        ({"problem": "How many?", "solution": r"\boxed{7}", "answer": ""}, {}, "How many?"),
+        ({"messages": [*_CHAT, {"role": "assistant", "content": _SOLUTION}]}, {}, "How many?"),
+        (
+            {"conversations": [{"from": "human", "value": "How many?"}, {"from": "gpt", "value": "The answer is: 7"}]},
+            {},
+            "How many?",
+        ),
+        (
+            {"prompt": _CHAT, "reward_model": {"style": "rule", "ground_truth": "7"}},
+            {"answer_column": "reward_model.ground_truth"},
+            "How many?",
+        ),
+        ({"question": "How many?", "answer": {"value": 7}}, {"answer_column": "answer.value"}, "How many?"),
+        (
+            {"a.b": "7", "q": {"text": {"en": "How many?"}}},
+            {"question_column": "q.text.en", "answer_column": "a.b"},
+            "How many?",
+        ),
+    ],
+)
+def test_the_forms_in_which_teachers_data_come(
+    tmp_path: Path, row: Row, columns: dict[str, str], question: str
+) -> None:
+    problems = load(tmp_path, [row], **columns)
+    assert [(p.dataset, p.question, p.answer) for p in problems] == [("mine", question, "7")]
+
+
+def test_a_conversation_with_several_questions_is_no_problem(tmp_path: Path) -> None:
+    more = {"messages": [*_CHAT, {"role": "assistant", "content": "7"}, {"role": "user", "content": "And now?"}]}
+    problems = load(tmp_path, [{"messages": [*_CHAT, {"role": "assistant", "content": "7"}]}, more])
+    assert len(problems) == 1 and problems.exclusion_counts() == {"no question": 1}
+
+
+def test_a_mapping_of_answers_says_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"'answer' holds mappings. Set data.answer_column .*: 'answer.value', 'answer.u'"
+    ):
+        load(tmp_path, [{"question": "How many?", "answer": {"value": 7, "u": "cm"}}])
 
 
 def test_binary_columns_are_text_in_utf8(tmp_path: Path) -> None:
@@ -325,7 +381,7 @@ def test_a_directory_without_data(tmp_path: Path) -> None:
 
 
 def test_the_embedded_world() -> None:
-    pytest.importorskip("siked_ray.world.problems")
+    pytest.importorskip("siked_ray.world.word_problems")
     train, test = load_problems("world:train"), load_problems("world:test", limit=5)
     assert len(train) >= 1000 and len(test) == 5 and train.dataset == "world"
     with pytest.raises(DataError, match="world:train"):

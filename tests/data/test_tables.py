@@ -1,6 +1,9 @@
+from dataclasses import fields
+
 import pytest
 
-from siked_ray.data.schemas import table
+from siked_ray.core.rollout import Rollout
+from siked_ray.data.schemas import empty_table, table
 from siked_ray.data.storage import Storage
 from siked_ray.data.tables import attach, rows, sql_engine
 from siked_ray.errors import DataError
@@ -22,16 +25,23 @@ def test_files_are_one_table_and_no_files_an_empty_one(tmp_path):
 
 def test_a_column_that_an_older_file_lacks_is_null(tmp_path):
     storage = Storage(str(tmp_path))
-    quarantined = [{"stage": "s", "problem_id": "p", "strategy": "cot", "reason": "r"}]
+    quarantined = [{"stage": "s", "problem_id": "p", "strategy": "cot", "reason": "r", "ask_id": "cot"}]
     storage.write_parquet("q.parquet", table("quarantine", quarantined).drop_columns("reason"))
     with sql_engine() as connection:
         attach(connection, storage, "quarantine", {"q": ["q.parquet"]})
         assert rows(connection, "SELECT problem_id, reason FROM q") == [{"problem_id": "p", "reason": None}]
 
 
+def test_every_field_of_a_rollout_is_a_column():
+    stored = {field.name: str(field.type) for field in empty_table("rollouts").schema}
+    assert list(stored) == [field.name for field in fields(Rollout)]
+    assert {stored[name] for name in ("request_id", "verdict", "predicted", "ask_id")} == {"string"}
+    assert [stored[name] for name in ("sample_index", "seed", "truncated")] == ["int32", "int64", "bool"]
+
+
 def test_a_table_that_was_cut_short_is_named(tmp_path):
     storage = Storage(str(tmp_path))
-    quarantined = [{"stage": "s", "problem_id": "p", "strategy": "cot", "reason": "r"}]
+    quarantined = [{"stage": "s", "problem_id": "p", "strategy": "cot", "reason": "r", "ask_id": "cot"}]
     storage.write_parquet("q.parquet", table("quarantine", quarantined))
     storage.write_bytes("q.parquet", storage.read_bytes("q.parquet")[:100])
     with pytest.raises(DataError, match=r"q\.parquet.* Restore it from a copy"), sql_engine() as connection:
@@ -49,7 +59,10 @@ def test_batches_are_written_as_one_file(tmp_path):
     import pyarrow as pa
 
     storage = Storage(str(tmp_path))
-    whole = table("quarantine", [{"stage": str(i), "problem_id": "", "strategy": "", "reason": ""} for i in range(5)])
+    whole = table(
+        "quarantine",
+        [dict.fromkeys(("problem_id", "strategy", "reason", "ask_id"), "") | {"stage": str(i)} for i in range(5)],
+    )
     reader = pa.RecordBatchReader.from_batches(whole.schema, whole.to_batches(max_chunksize=2))
     assert storage.write_parquet_batches("folder/one.parquet", reader) == 5
     assert storage.read_parquet("folder/one.parquet").equals(whole)

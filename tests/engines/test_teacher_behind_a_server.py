@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from siked_ray.generation.vllm_options import CPU_ENVIRONMENT
+from siked_ray.generation.engines.vllm_options import CPU_ENVIRONMENT
 from tests.engines.conftest import siked
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(600)]

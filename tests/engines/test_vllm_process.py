@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from siked_ray.generation.engine import EngineFailure, RequestRejected, SamplingParameters
-from siked_ray.generation.vllm_engine import VllmEngine
-from siked_ray.generation.vllm_options import EngineOptions
+from siked_ray.data.encoding import encode_prompt, load_tokenizer
+from siked_ray.generation.engine import EngineFailure, Prompt, RequestRejected, SamplingParameters
+from siked_ray.generation.engines.vllm_engine import VllmEngine
+from siked_ray.generation.engines.vllm_options import EngineOptions
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow, pytest.mark.timeout(300)]
 OPTIONS = EngineOptions(
@@ -40,7 +41,7 @@ time.sleep(600)
 
 def processes_of(pid: int) -> list[psutil.Process]:
     """vLLM's processes among the children of a process."""
-    return [child for child in psutil.Process(pid).children() if "vllm_process" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process(pid).children() if "engine_loop" in " ".join(child.cmdline())]
 
 
 @pytest.fixture
@@ -50,19 +51,26 @@ def engine(tiny_model: str) -> Iterator[VllmEngine]:
     engine.close()
 
 
+def encoded(model: str, text: str) -> Prompt:
+    return Prompt(text=text, token_ids=encode_prompt(load_tokenizer(model), text))
+
+
 def parameters(seed: int = 0, max_new_tokens: int = 16) -> SamplingParameters:
     return SamplingParameters(seed=seed, temperature=1.0, top_p=1.0, max_new_tokens=max_new_tokens)
 
 
-def test_it_samples_by_seed_and_refuses_what_does_not_fit_and_says_when_its_process_is_killed(engine: VllmEngine):
-    prompt = engine.encode("What is 3 plus 4?", "[cot]:")
-    assert prompt.token_ids and prompt.text == "What is 3 plus 4?[cot]:"
+def test_it_samples_by_seed_and_refuses_what_does_not_fit_and_says_when_its_process_is_killed(
+    engine: VllmEngine, tiny_model: str
+):
+    prompt = encoded(tiny_model, "What is 3 plus 4?")
     first, other, again = (engine.submit(prompt, parameters(seed)) for seed in (1, 2, 1))
     assert first.result().text == again.result().text != other.result().text
     assert first.result().num_tokens <= 16 and first.result().num_prompt_tokens == len(prompt.token_ids)
     assert engine.busy_s > 0
 
-    too_long = engine.submit(engine.encode("7 " * 400, ""), parameters())
+    engine.forget(prompt)
+    assert engine.submit(prompt, parameters(1)).result().text == first.result().text, "it is sent once more"
+    too_long = engine.submit(encoded(tiny_model, "7 " * 400), parameters())
     with pytest.raises(RequestRejected, match="vLLM refuses"):
         too_long.result()
 
@@ -111,7 +119,7 @@ def test_a_process_that_is_killed_while_it_opens_is_started_again(tiny_model: st
     killer.start()
     engine = VllmEngine(tiny_model, OPTIONS)
     killer.join()
-    assert engine.submit(engine.encode("1 + 1", ""), parameters()).result().text
+    assert engine.submit(encoded(tiny_model, "1 + 1"), parameters()).result().text
     assert [process.pid for process in processes_of(os.getpid())] != killed
     engine.close()
     assert not processes_of(os.getpid())

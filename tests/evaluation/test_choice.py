@@ -1,15 +1,15 @@
 from siked_ray.core.rollout import FREE
 from siked_ray.core.verdict import Verdict
 from siked_ray.evaluation.choice import examine_choices
-from siked_ray.evaluation.outcomes import Outcome
+from siked_ray.evaluation.outcomes import GradedAnswer
 
 STRATEGIES = ["cot", "pot"]
 
 
-def problem(chosen: str | None, free: bool, **forced: bool) -> dict[str, Outcome]:
-    def outcome(requested: str, strategy: str, solved: bool) -> Outcome:
+def problem(chosen: str | None, free: bool, **forced: bool) -> dict[str, GradedAnswer]:
+    def outcome(requested: str, strategy: str, solved: bool) -> GradedAnswer:
         verdict = Verdict.CORRECT if solved else Verdict.WRONG
-        return Outcome(problem_id="", requested=requested, strategy=strategy, verdict=verdict)
+        return GradedAnswer(problem_id="", requested=requested, strategy=strategy, verdict=verdict)
 
     made = {name: outcome(name, name, solved) for name, solved in forced.items()}
     return made | ({FREE: outcome(FREE, chosen, free)} if chosen else {})

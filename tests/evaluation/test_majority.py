@@ -3,14 +3,14 @@ import pytest
 from siked_ray.core.rollout import FREE
 from siked_ray.core.verdict import Verdict
 from siked_ray.evaluation.majority import majority_solves
-from siked_ray.evaluation.outcomes import Outcome
+from siked_ray.evaluation.outcomes import GradedAnswer
 
 STRATEGIES = ["cot", "l2m", "pot"]
 
 
-def answers(gold: str, chosen: str = "none", **predicted: str | None) -> dict[str, Outcome]:
+def answers(gold: str, chosen: str = "none", **predicted: str | None) -> dict[str, GradedAnswer]:
     made = {
-        name: Outcome(
+        name: GradedAnswer(
             problem_id="1",
             requested=name,
             strategy=name,
@@ -19,7 +19,7 @@ def answers(gold: str, chosen: str = "none", **predicted: str | None) -> dict[st
         )
         for name, answer in predicted.items()
     }
-    free = Outcome(problem_id="1", requested=FREE, strategy=chosen, verdict=Verdict.WRONG)
+    free = GradedAnswer(problem_id="1", requested=FREE, strategy=chosen, verdict=Verdict.WRONG)
     return made | {FREE: free}
 
 

@@ -2,13 +2,13 @@ import pytest
 
 from siked_ray.core.rollout import FREE
 from siked_ray.core.verdict import Verdict
-from siked_ray.evaluation import Outcome, compare_free, evaluate_dataset
+from siked_ray.evaluation import GradedAnswer, compare_free, evaluate_dataset
 
 STRATEGIES = ["cot", "l2m", "pot"]
 
 
-def outcome(problem: str, requested: str, verdict: Verdict, strategy: str | None = None) -> Outcome:
-    return Outcome(problem_id=problem, requested=requested, strategy=strategy or requested, verdict=verdict)
+def outcome(problem: str, requested: str, verdict: Verdict, strategy: str | None = None) -> GradedAnswer:
+    return GradedAnswer(problem_id=problem, requested=requested, strategy=strategy or requested, verdict=verdict)
 
 
 OUTCOMES = [

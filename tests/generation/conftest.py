@@ -11,15 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from siked_ray.core.asks import Asks, Rendered
 from siked_ray.core.problem import Problem
-from siked_ray.core.prompts import PromptTemplates
+from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.strategy import AnswerKind, Strategy
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.driver.inputs import problem_row
-from siked_ray.generation.engine import EncodedPrompt, EngineFailure, Sample, SamplingParameters
+from siked_ray.generation.engine import EngineFailure, Prompt, Sample, SamplingParameters
 from siked_ray.generation.pool import EngineSpec, PoolSize
-from siked_ray.generation.task import GenerationTask, Role, RowSink, SamplingPlan
+from siked_ray.generation.task import GenerationTask, RowSink
 
 STRATEGIES = tuple(Strategy(name=name, kind=AnswerKind.TEXT, instruction=f"Use {name}.") for name in ("cot", "pot"))
 SHARE_CORRECT = 0.3
@@ -28,26 +29,26 @@ SHARE_CORRECT = 0.3
 class FunctionEngine:
     """Solves a request with a probability that its prompt and seed decide. Prompts with `kill` end the process (at
     most `kills` times, counted in files), prompts with `break` break the engine likewise. A sample takes `seconds`,
-    and none once the folder has a file `hurry`."""
+    and none once the folder has a file `hurry`; none comes before `num_engines` were opened in the folder."""
 
     name = "fake 1"
     max_model_len: int | None = None
 
-    def __init__(self, model: str, folder: str, kills: int = 0, seconds: float = 0.002) -> None:
+    def __init__(self, model: str, folder: str, kills: int = 0, seconds: float = 0.002, num_engines: int = 1) -> None:
         self.busy_s = 0.0
         self._folder = Path(folder)
         self._kills = kills
         self._seconds = seconds
+        self._num_engines = num_engines
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(4)
         with (self._folder / "opened").open("a") as log:
             log.write(f"{model} {os.getpid()}\n")
 
-    def encode(self, prompt: str, forced: str) -> EncodedPrompt:
-        return EncodedPrompt(text=prompt + forced, token_ids=None)
-
-    def submit(self, prompt: EncodedPrompt, parameters: SamplingParameters) -> Future[Sample]:
+    def submit(self, prompt: Prompt, parameters: SamplingParameters) -> Future[Sample]:
         return self._workers.submit(self._sample, prompt.text, parameters.seed)
+
+    def forget(self, prompt: Prompt) -> None: ...
 
     def load_weights(self, model: str) -> None:
         with (self._folder / "opened").open("a") as log:
@@ -57,6 +58,8 @@ class FunctionEngine:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     def _sample(self, prompt: str, seed: int) -> Sample:
+        while len((self._folder / "opened").read_text().splitlines()) < self._num_engines:
+            time.sleep(0.05)
         if not (self._folder / "hurry").exists():
             time.sleep(self._seconds)
         with self._lock:
@@ -74,6 +77,15 @@ class FunctionEngine:
             count = len(marks.read_text()) if marks.exists() else 0
             marks.write_text("x" * (count + 1))
             return count < self._kills
+
+
+class PlainPrompts:
+    """Prompts as a server takes them: nothing is forced."""
+
+    stop = ()
+
+    def __call__(self, question: str, requested: str, context: str | None) -> Rendered:
+        return Rendered(prompt=f"Q {question}\n[{requested}]:{context or ''}")
 
 
 @pytest.fixture(scope="module")
@@ -97,18 +109,21 @@ def write_problems(storage: Storage, name: str, questions: list[str]) -> str:
 
 def make_task(weights: str = "model", num_samples: int = 4, keep: int | None = 1) -> GenerationTask:
     return GenerationTask(
-        role=Role.STUDENT,
-        iteration=1,
+        label=1,
         model="student",
         weights=weights,
         run_seed=42,
         strategies=STRATEGIES,
-        templates=PromptTemplates(teacher="", demonstration="", student="Q {question}\n", stop=()),
+        stop=(),
         plan=SamplingPlan(
             num_samples=num_samples, ramp=(1, 1, 2), keep=keep, temperature=0.7, top_p=1.0, max_new_tokens=8
         ),
         program_timeout_s=1.0,
     )
+
+
+def make_asks(*tables: str, requested: tuple[str, ...] = ("cot", "pot"), table: str | None = None) -> Asks:
+    return Asks(problems=tables, requested=requested, render=PlainPrompts(), table=table)
 
 
 def make_sink(storage: Storage) -> RowSink:
@@ -127,4 +142,4 @@ def make_size(least: int = 1, most: int = 1) -> PoolSize:
 
 
 def make_spec(open_engine, samples_in_flight: int = 32) -> EngineSpec:
-    return EngineSpec(open_engine=open_engine, environment={}, samples_in_flight=samples_in_flight)
+    return EngineSpec(open_engine=open_engine, environment={}, samples_in_flight=samples_in_flight, tokenises=False)

@@ -6,15 +6,18 @@ from email.utils import formatdate
 import openai
 import pytest
 
-from siked_ray.generation.openai_retries import MAX_TRIES, Retries, asked_pause_s
+from siked_ray.generation.engines.openai_answers import Garbled
+from siked_ray.generation.engines.openai_refusals import ServerRefused, read_refusal
+from siked_ray.generation.engines.openai_retries import MAX_TRIES, Retries, asked_pause_s
 
 httpx = pytest.importorskip("httpx2")
 REQUEST = httpx.Request("POST", "http://server/v1")
 
 
-def failure(status: int, **headers: str) -> openai.APIStatusError:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return openai.APIStatusError("no", response=httpx.Response(status, headers=named, request=REQUEST), body=None)
+def failure(status: int, words: str = "no", **headers: str) -> ServerRefused:
+    return ServerRefused(
+        read_refusal(status, words, {name.replace("_", "-"): value for name, value in headers.items()})
+    )
 
 
 def pauses(error: Exception) -> list[float]:
@@ -45,7 +48,10 @@ def test_pauses_grow_and_add_up_to_about_a_minute():
         (failure(429, retry_after="600"), 6),
         (failure(429, retry_after="3601"), 0),
         (failure(429, retry_after="inf"), 0),
-        (ValueError("no JSON"), 0),
+        (Garbled('{"choices": [{"mess'), 12),
+        (failure(429, '{"error": {"code": "insufficient_quota"}}', x_should_retry="true"), 0),
+        (failure(401, x_should_retry="true"), 0),
+        (ValueError("half a character"), 0),
     ],
 )
 def test_how_often_a_failure_is_tried_again(error: Exception, num_pauses: int):

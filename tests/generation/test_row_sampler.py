@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siked_ray.core.verdict import Verdict
-from siked_ray.generation.sampler import RowSampler
+from siked_ray.generation.row_sampler import RowSampler
 
 RAMP = [1, 1, 2, 3, 3]
 
@@ -14,7 +13,7 @@ def drawn(sampler: RowSampler, correct: set[int]) -> list[list[int]]:
     while indices := sampler.next_indices():
         attempts.append(list(indices))
         for index in indices:
-            sampler.add(index, Verdict.CORRECT if index in correct else Verdict.WRONG)
+            sampler.add(index, is_accepted=index in correct)
     assert sampler.finished
     return attempts
 
@@ -51,27 +50,19 @@ def test_all_samples_are_drawn_at_once_without_early_stop():
 def test_nothing_is_drawn_while_a_verdict_is_outstanding():
     sampler = RowSampler(num_samples=10, ramp=[2, 3], keep=1)
     assert list(sampler.next_indices()) == [0, 1]
-    sampler.add(1, Verdict.WRONG)
+    sampler.add(1, is_accepted=False)
     assert (sampler.outstanding, sampler.finished, list(sampler.next_indices())) == (1, False, [])
-    sampler.add(0, Verdict.WRONG)
+    sampler.add(0, is_accepted=False)
     assert list(sampler.next_indices()) == [2, 3, 4]
 
 
 def test_a_correct_sample_does_not_finish_a_row_before_the_lower_ones_are_known():
     sampler = RowSampler(num_samples=10, ramp=[2], keep=1)
     sampler.next_indices()
-    sampler.add(1, Verdict.CORRECT)
+    sampler.add(1, is_accepted=True)
     assert not sampler.finished, "sample 0 may still be right, and it comes first"
-    sampler.add(0, Verdict.CORRECT)
+    sampler.add(0, is_accepted=True)
     assert sampler.finished
-
-
-@pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict is not Verdict.CORRECT])
-def test_only_correct_counts(verdict: Verdict):
-    sampler = RowSampler(num_samples=2, ramp=[1], keep=1)
-    sampler.next_indices()
-    sampler.add(0, verdict)
-    assert list(sampler.next_indices()) == [1]
 
 
 @given(

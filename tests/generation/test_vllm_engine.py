@@ -2,8 +2,8 @@
 
 import pytest
 
-from siked_ray.driver.placement import engine_spec
-from siked_ray.generation.vllm_options import engine_arguments
+from siked_ray.capacity.engine_specs import engine_spec
+from siked_ray.generation.engines.vllm_options import engine_arguments
 
 
 def test_the_cache_on_cpus_can_be_a_fraction_of_a_gib(make_config):

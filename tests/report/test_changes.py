@@ -2,20 +2,18 @@ import pytest
 
 from siked_ray.cli import main
 from siked_ray.config import dump_config
-from siked_ray.core.stopping import StoppingRules
 from siked_ray.data import run_directory as names
-from siked_ray.driver.evaluating import read_outcomes
-from siked_ray.loop import LoopRules, run_loop
+from siked_ray.driver.measuring import read_outcomes
 from siked_ray.report.changes import find_changes
-from siked_ray.report.html import render
-from siked_ray.report.text import print_report
-from tests.driver.test_stages import SETTINGS, Run
+from siked_ray.report.html.page import render
+from siked_ray.report.screen.text import print_report
+from tests.driver.test_lab import SETTINGS, Run
 
 
 @pytest.fixture
 def run(make_config, monkeypatch: pytest.MonkeyPatch) -> Run:
     run = Run(make_config(*SETTINGS), monkeypatch)
-    run_loop(run.stages(), LoopRules(stopping=StoppingRules(max_iterations=2, patience=5, min_gain=0.01)))
+    run.finish()
     return run
 
 

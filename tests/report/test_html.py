@@ -9,11 +9,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from siked_ray.report.html import render
-from siked_ray.report.html_markup import Markup, element
+from siked_ray.core.stage import Kind, StageId
+from siked_ray.report.html.markup import Markup, element
+from siked_ray.report.html.page import render
+from siked_ray.report.html.svg import Series, ticks
+from siked_ray.report.html.svg_lines import line_chart, spread_out
 from siked_ray.report.numbers import decimals, duration, points, short_count, wilson_interval
-from siked_ray.report.svg import Series, ticks
-from siked_ray.report.svg_lines import line_chart, spread_out
 
 CONFIG = "teacher: {source: vllm, model: big/teacher}\nstudent: {model: small/student}\ndata: {train: some/problems}\n"
 
@@ -171,6 +172,14 @@ def test_a_run_without_gain_says_so(summary: dict[str, Any]) -> None:
 )
 def test_every_figure_is_on_the_page(summary: dict[str, Any], figure: str) -> None:
     assert figure in text_of(render(summary, CONFIG))
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_time_of_a_stage_of_any_kind_is_drawn(summary: dict[str, Any], kind: Kind) -> None:
+    stage = StageId.of_iteration(kind, 1)
+    told = {"name": stage.name, "kind": kind.value, "iteration": 1, "seconds": 4321.0, "resumed": False}
+    summary["stages"].append(told)
+    assert_well_formed(render(summary, CONFIG))
 
 
 def test_everything_is_escaped(summary: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from siked_ray.driver.board import ProgressBoard
-from siked_ray.report.progress import ScreenProgress
+from siked_ray.report.screen.bars import ScreenProgress
 
 
 def shown(board: ProgressBoard, *, terminal: bool = False, times: int = 1) -> str:

@@ -6,7 +6,8 @@ import pytest
 
 from siked_ray.data.ledger import StageRecord
 from siked_ray.driver.board import ProgressBoard, as_sign_of_life
-from siked_ray.report.status import as_text, status_of
+from siked_ray.report.screen.run_status import as_text, status_of
+from tests.stage_ids import stage_id
 
 NOW = 1_000_000.0
 
@@ -20,7 +21,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def records(*names: str, seconds: float = 100.0) -> list[StageRecord]:
     return [
-        StageRecord(stage=name, position=index, seconds=seconds, outputs=(), metrics={}, committed_at=NOW)
+        StageRecord(id=stage_id(name), position=index, seconds=seconds, outputs=(), metrics={}, committed_at=NOW)
         for index, name in enumerate(names, start=1)
     ]
 

@@ -8,6 +8,7 @@ from siked_ray.config import config_sha256
 from siked_ray.data.ledger import StageRecord
 from siked_ray.report.summary import build_summary
 from siked_ray.report.table import iteration_table, print_results
+from tests.stage_ids import stage_id
 
 SAMPLING = {
     "engine": "vllm 0",
@@ -69,7 +70,7 @@ def records() -> list[StageRecord]:
         "decision_01": {"stop": True, "best_iteration": 1, "reason": "iterations.max = 1 is reached"},
     }
     return [
-        StageRecord(stage=stage, position=index + 1, seconds=float(index), outputs=(), metrics=metrics)
+        StageRecord(id=stage_id(stage), position=index + 1, seconds=float(index), outputs=(), metrics=metrics)
         for index, (stage, metrics) in enumerate(stages.items())
     ]
 

@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from siked_ray.training.plan import TrainingPlan
+from siked_ray.core.training_plan import TrainingPlan
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Kills a training worker at a moment that is hard to hit from outside."""
+"""What Ray Train calls while it starts training workers: one kills, one counts."""
 
 import os
 import signal
@@ -18,3 +18,14 @@ class KillsOneThatIsSetUp(WorkerGroupCallback):
         if not self._mark.exists():
             self._mark.touch()
             os.kill(worker_group.execute_single(0, os.getpid), signal.SIGKILL)
+
+
+class CountsStarts(WorkerGroupCallback):
+    """A line in `log` for each group of workers that has started."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def after_worker_group_start(self, worker_group: Any) -> None:
+        with self._log.open("a") as log:
+            log.write("started\n")

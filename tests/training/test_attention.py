@@ -7,8 +7,8 @@ import torch
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from siked_ray.errors import ModelError
-from siked_ray.training.attention import PACKED, attention_for, check_can_be_packed, register_packed_attention
-from siked_ray.training.model import load_model
+from siked_ray.training.compute.attention import PACKED, attention_for, check_can_be_packed, register_packed_attention
+from siked_ray.training.compute.model import load_model
 
 SIZES = {
     "vocab_size": 99, "hidden_size": 32, "n_embd": 32, "intermediate_size": 40, "num_hidden_layers": 2, "n_layer": 2,

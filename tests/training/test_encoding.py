@@ -1,16 +1,15 @@
 """Training and generation tokenise alike: a forced tag is the token prefix of what the student was trained on."""
 
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from siked_ray.core.prompts import PromptTemplates, student_prompt, student_response
+from siked_ray.core.prompts import PromptTemplates, StudentPrompts, student_prompt, student_response
 from siked_ray.core.strategy import AnswerKind, Strategy
-from siked_ray.data.encoding import encode_forced, encode_prompt, encode_response, encode_text
-from siked_ray.generation.batch import BatchSampler
-from siked_ray.generation.engine import EncodedPrompt
-from siked_ray.generation.task import GenerationTask, Role, greedy_plan
+from siked_ray.data.encoding import encode_prompt, encode_response, encode_text
+from siked_ray.generation.rendering import render_rows
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}</s>{% endfor %}"
@@ -58,6 +57,7 @@ def test_the_prefix_holds_even_where_a_tokenizer_merges_tag_and_rest():
 
 
 @pytest.mark.parametrize("chat_template", [None, CHAT_TEMPLATE])
+@settings(deadline=None)
 @given(question=st.text(max_size=30), rationale=st.text(max_size=30))
 def test_a_forced_tag_is_a_prefix_of_what_is_trained_on(tokenizer, chat_template, question: str, rationale: str):
     tokenizer.chat_template = chat_template
@@ -73,34 +73,10 @@ def test_a_forced_tag_is_a_prefix_of_what_is_trained_on(tokenizer, chat_template
 
 def forced_prompt(tokenizer, templates: PromptTemplates, strategy: Strategy, question: str) -> list[int]:
     """What the engine gets for a forced strategy."""
-    submitted = []
-
-    class Engine:
-        name, max_model_len = "", None
-
-        def encode(self, prompt, forced):
-            return EncodedPrompt(text=prompt + forced, token_ids=encode_forced(tokenizer, prompt, forced))
-
-        def submit(self, prompt, _):
-            submitted.append(prompt.token_ids)
-            raise InterruptedError
-
-    task = GenerationTask(
-        role=Role.STUDENT,
-        iteration=1,
-        model="",
-        weights="",
-        run_seed=0,
-        strategies=(strategy,),
-        templates=templates,
-        plan=greedy_plan(1),
-        program_timeout_s=1,
-    )
-    sampler = BatchSampler(task, Engine(), None, None)
-    row = {"problem_id": "p", "question": question, "answer": "1", "strategy": strategy.name}
-    with pytest.raises(InterruptedError):
-        list(sampler.run([row]))
-    return submitted[0]
+    asked = {"problem_id": "p", "question": question, "answer": "1", "requested": strategy.name, "context": None}
+    render = StudentPrompts(templates=templates, strategies=(strategy,))
+    (row,) = render_rows(pa.Table.from_pylist([asked | {"ask_id": strategy.name}]), render, tokenizer).to_pylist()
+    return row["token_ids"]
 
 
 def test_a_prompt_goes_through_the_chat_template_where_there_is_one(tokenizer):

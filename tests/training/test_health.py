@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from siked_ray.training.health import loss_note, warning
+from siked_ray.training.stage.health import loss_note, warning
 
 
 def test_a_falling_loss_is_fine():

@@ -6,9 +6,9 @@ import pytest
 
 from siked_ray.data.storage import Storage
 from siked_ray.errors import ConfigError
-from siked_ray.training import loggers
-from siked_ray.training.job import Job
-from siked_ray.training.loggers import LoggedStage, check_loggers, open_loggers
+from siked_ray.training.stage import loggers
+from siked_ray.training.stage.job import Job
+from siked_ray.training.stage.loggers import LoggedStage, check_loggers, open_loggers
 
 
 def test_tensorboard_writes_event_files_that_hold_the_figures(tmp_path):

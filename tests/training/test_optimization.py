@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from siked_ray.training.model import deepspeed_config
-from siked_ray.training.optimization import learning_rate_factor, parameter_groups
+from siked_ray.training.compute.model import deepspeed_config
+from siked_ray.training.compute.optimizer import learning_rate_factor, parameter_groups
 
 
 def factors(schedule: str, num_steps: int, warmup_steps: int) -> list[float]:

@@ -8,15 +8,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from transformers import AutoConfig, AutoTokenizer
 
 from siked_ray.core.ids import unit_interval
+from siked_ray.core.objective import CROSS_ENTROPY, ObjectiveSpec
+from siked_ray.core.training_plan import TrainingPlan
 from siked_ray.data.storage import Storage
+from siked_ray.driver import board_client
 from siked_ray.errors import SikedError, StageError
-from siked_ray.training.job import Job
-from siked_ray.training.plan import TrainingPlan
-from siked_ray.training.preparation import Prepared, prepare
+from siked_ray.training.feed.preparation import Prepared, prepare
+from siked_ray.training.stage.job import Job
 from tests.training.deepspeed_runs import plan_values
-from tests.training.trained import Board, local_ray, sums
+from tests.training.trained import Board, local_ray, sums, with_rationales
+
+pytestmark = pytest.mark.engines
 
 PLAN = TrainingPlan(**plan_values(epochs=2))
 BY_LOSS = replace(PLAN, candidates_every=5, held_out_fraction=0.3)
@@ -37,12 +42,17 @@ def prepared(ray, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     storage.write_parquet("one.parquet", pa.Table.from_pylist(sums(70)))
     storage.write_parquet("two.parquet", pa.Table.from_pylist(sums(90)[70:]))
 
-    def run(plan: TrainingPlan, names: tuple[str, ...] = ("one.parquet", "two.parquet")):
+    def run(
+        plan: TrainingPlan,
+        names: tuple[str, ...] = ("one.parquet", "two.parquet"),
+        objective: ObjectiveSpec = CROSS_ENTROPY,
+        start: str = tiny_model,
+    ):
         board = cluster.remote(Board).remote()
         job = Job(
-            rows=names, start=tiny_model, output="student", work=f"work-{'-'.join(names)}", plan=plan, storage=storage,
-            board=board, title="training", log_prefix=str(tmp_path / "logs" / "training"), use_gpu=False,
-            checkpoint_interval_s=1.0, loggers=(),
+            rows=names, start=start, output="student", work=f"work-{'-'.join(names)}-{plan.shared_prompts}", plan=plan,
+            objective=objective, storage=storage, board=board_client.Board(board), title="training",
+            log_prefix=str(tmp_path / "logs" / "training"), use_gpu=False, checkpoint_interval_s=1.0, loggers=(),
         )  # fmt: skip
         outcome = cluster.get(cluster.remote(prepare).options(num_cpus=0).remote(job))
         return outcome, cluster.get(board.snapshot.remote())
@@ -86,6 +96,32 @@ def test_rows_longer_than_a_packed_row_are_left_out_and_counted(prepared):
     assert data.schedule.num_tokens.sum() < 2 * 27 * len(trained_on(data))
 
 
+SHARED = replace(BY_LOSS, shared_prompts=True)
+
+
+def test_rows_of_one_prompt_are_planned_together_wherever_they_are(prepared, tmp_path: Path):
+    Storage(str(tmp_path)).write_parquet("three.parquet", pa.Table.from_pylist(with_rationales(sums(30))))
+    data, _ = prepared(SHARED, ("three.parquet",))
+    assert data.shared_prompts
+    assert sorted([*trained_on(data), *data.held_out.indices.tolist()]) == list(range(90))
+    steps = zip(data.schedule.first_rows, data.schedule.first_rows[1:], strict=False)
+    ends = np.concatenate([[0], data.schedule.ends])
+    problems = [{index % 30 for index in data.schedule.indices[ends[first] : ends[end]]} for first, end in steps]
+    num_trained = len({index % 30 for index in trained_on(data)})
+    assert sum(map(len, problems)) < 1.6 * PLAN.epochs * num_trained, "of 3, were they anywhere"
+
+
+def test_a_student_whose_attention_cannot_is_trained_on_rows_with_their_own_prompts(
+    prepared, tiny_model: str, tmp_path
+):
+    config = AutoConfig.for_model("mistral", sliding_window=5)
+    config.save_pretrained(tmp_path / "student")
+    AutoTokenizer.from_pretrained(tiny_model).save_pretrained(tmp_path / "student")
+    apart, _ = prepared(SHARED, start=str(tmp_path / "student"))
+    assert not apart.shared_prompts
+    assert apart.schedule.indices.tolist() == prepared(BY_LOSS)[0].schedule.indices.tolist()
+
+
 @pytest.mark.parametrize(
     ("plan", "says"),
     [
@@ -98,6 +134,25 @@ def test_rows_that_cannot_be_trained_on_are_an_error_that_is_returned(prepared, 
     assert isinstance(outcome, StageError)
     with pytest.raises(StageError, match=says):
         raise outcome
+
+
+def test_wrong_solutions_are_not_what_is_held_out(prepared, tmp_path: Path):
+    """Held-out rows decide by their text; a wrong one of such a prompt is neither trained on nor decides."""
+    rows = [row | {"source": "wrong" if number % 2 else "teacher"} for number, row in enumerate(sums(60))]
+    Storage(str(tmp_path)).write_parquet("marked.parquet", pa.Table.from_pylist(rows))
+    objective = ObjectiveSpec(kind="reverse_kl", options={"wrong_weight": 1.0}, beside_teacher=True)
+    plan = replace(PLAN, candidates_every=1, held_out_fraction=0.3)
+    data, _ = prepared(plan, ("marked.parquet",), objective=objective)
+    held_out = set(data.held_out.indices.tolist())
+    assert held_out and all(number % 2 == 0 for number in held_out)
+    trained = set(trained_on(data))
+    assert any(number % 2 for number in trained) and not trained & held_out and data.chunks.with_wrong
+
+
+def test_an_objective_that_reads_the_teacher_needs_rows_that_it_scored(prepared):
+    outcome, _ = prepared(PLAN, ("one.parquet",), objective=ObjectiveSpec(with_teacher=True))
+    assert isinstance(outcome, StageError)
+    assert str(outcome) == "The rows in one.parquet have no teacher_ids: the teacher has not scored them."
 
 
 def test_what_goes_wrong_in_the_pipeline_is_named_in_one_sentence(prepared, tmp_path: Path):

@@ -1,14 +1,15 @@
 """Candidates and what goes on between steps, with functions in place of engines."""
 
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
-from siked_ray.training import around_steps
-from siked_ray.training.around_steps import AroundSteps
-from siked_ray.training.selection import AllExported, BestByLoss
-from siked_ray.training.steps import Due, Progress
+from siked_ray.training.compute.loop import Due, Progress
+from siked_ray.training.stage import hooks as around_steps
+from siked_ray.training.stage.hooks import AroundSteps
+from siked_ray.training.stage.selection import AllExported, BestByLoss
 
 
 def test_the_lowest_held_out_loss_is_what_stays():
@@ -41,8 +42,8 @@ class Calls:
     def __init__(self) -> None:
         self.made: list[tuple[str, tuple]] = []
 
-    def __getattr__(self, name: str) -> SimpleNamespace:
-        return SimpleNamespace(remote=lambda *arguments: self.made.append((name, arguments)))
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *arguments: self.made.append((name, arguments))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Loss and steps on a tiny random Llama in float32, without DeepSpeed."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,15 +9,15 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from siked_ray.errors import StageError
-from siked_ray.training.attention import PACKED
-from siked_ray.training.batch import attention_spans, collate
-from siked_ray.training.loss import summed_loss
-from siked_ray.training.model import load_model as load_model_and_loss
-from siked_ray.training.model import optimizer_and_schedule
-from siked_ray.training.packing import Example, Lengths, PackedRow
-from siked_ray.training.plain_engine import PlainEngine
-from siked_ray.training.plan import packed_rows, plan_steps
-from siked_ray.training.steps import Due, Hooks, Progress, Worker, train
+from siked_ray.training.compute.attention import PACKED
+from siked_ray.training.compute.loop import Due, Hooks, Progress, Worker, train
+from siked_ray.training.compute.model import load_model as load_model_and_loss
+from siked_ray.training.compute.model import optimizer_and_schedule
+from siked_ray.training.compute.objectives import CrossEntropy
+from siked_ray.training.compute.packing import Example, Lengths, PackedRow
+from siked_ray.training.compute.plain_engine import PlainEngine
+from siked_ray.training.compute.schedule import packed_rows, plan_steps
+from siked_ray.training.compute.tensors import attention_spans, collate
 
 CPU = torch.device("cpu")
 
@@ -25,11 +26,14 @@ def load_model(path, plan, *, dtype):
     return load_model_and_loss(path, plan, dtype=dtype)[0]
 
 
-def train_on(engine, examples, plan, worker=None, progress=None, **around):
+def train_on(engine, examples, plan, worker=None, progress=None, objective=None, computed_apart=False, **around):
+    """`computed_apart`: with the steps of the plan, but each row's prompt by itself."""
     worker, schedule = worker or Worker(), plan_steps(plan, Lengths.of(examples))
     steps = range(progress.steps if progress else 0, len(schedule))
     rows = packed_rows(examples, *schedule.share(steps, rank=worker.rank, num_workers=worker.num_workers))
-    return train(engine, rows, schedule, plan, worker, progress=progress, **around)
+    objective = objective or CrossEntropy()
+    plan = replace(plan, shared_prompts=plan.shared_prompts and not computed_apart)
+    return train(engine, objective, rows, schedule, plan, worker, progress=progress, **around)
 
 
 def packed(rows, examples) -> list[PackedRow]:
@@ -64,7 +68,7 @@ class FakeEngine:
 
 
 def take_gradients(model) -> list[torch.Tensor]:
-    gradients = [p.grad.clone() for p in model.parameters() if p.requires_grad]
+    gradients = [p.grad.clone() for p in model.parameters() if p.grad is not None]
     model.zero_grad()
     return gradients
 
@@ -120,7 +124,7 @@ def test_packed_examples_do_not_see_each_other(kind: str, loss_on: str, request:
     expected = take_gradients(model)
 
     batch = collate(packed(rows, examples), pad_token_id=0, loss_on=loss_on)
-    together = summed_loss(model, batch, CPU)
+    together = CrossEntropy().loss(model, batch, CPU)
     together.backward()
     assert together.item() == pytest.approx(alone.item(), rel=1e-5)
     largest = max(gradient.abs().max() for gradient in expected)
@@ -132,10 +136,10 @@ def test_packed_examples_do_not_see_each_other(kind: str, loss_on: str, request:
 def test_boundaries_are_what_keeps_examples_apart(model, monkeypatch: pytest.MonkeyPatch):
     """The test above can fail: without the boundary the second example sees the first one."""
     batch = collate(packed([[0, 1]], random_examples(2)), pad_token_id=0, loss_on="response")
-    apart = summed_loss(model, batch, CPU).item()
+    apart = CrossEntropy().loss(model, batch, CPU).item()
     whole = attention_spans(batch) | {"cu_seq_lens_q": np.array([0, len(batch.input_ids_T)], dtype=np.int32)}
-    monkeypatch.setattr("siked_ray.training.loss.attention_spans", lambda _: whole)
-    assert abs(summed_loss(model, batch, CPU).item() - apart) > 0.01
+    monkeypatch.setattr("siked_ray.training.compute.objectives.attention_spans", lambda _: whole)
+    assert abs(CrossEntropy().loss(model, batch, CPU).item() - apart) > 0.01
 
 
 @pytest.mark.parametrize("implementation", ["sdpa", "eager"])
@@ -143,11 +147,11 @@ def test_packed_attention_is_what_transformers_masks_give(implementation: str, m
     """Models with windows or caps in their attention go through transformers' own masks: the same there."""
     examples = random_examples(9)
     batch = collate(packed([range(5), [5, 6], [7, 8]], examples), pad_token_id=0, loss_on="all")
-    ours = summed_loss(model, batch, CPU)
+    ours = CrossEntropy().loss(model, batch, CPU)
     ours.backward()
     expected = take_gradients(model)
     other = AutoModelForCausalLM.from_pretrained(tiny_model, attn_implementation=implementation)
-    theirs = summed_loss(other, batch, CPU)
+    theirs = CrossEntropy().loss(other, batch, CPU)
     theirs.backward()
     assert model.config._attn_implementation == PACKED and other.config._attn_implementation == implementation
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-5)
@@ -157,8 +161,8 @@ def test_packed_attention_is_what_transformers_masks_give(implementation: str, m
 def test_the_fused_loss_is_asked_for_the_same_sum(model):
     """Labels and divisor as Liger's forward takes them, on transformers' own forward."""
     batch = collate(packed([[0, 1, 2], [3]], random_examples(4)), pad_token_id=0, loss_on="response")
-    plain = summed_loss(model, batch, CPU)
-    assert summed_loss(model, batch, CPU, fused=True).item() == pytest.approx(plain.item(), rel=1e-5)
+    plain = CrossEntropy().loss(model, batch, CPU)
+    assert CrossEntropy(fused=True).loss(model, batch, CPU).item() == pytest.approx(plain.item(), rel=1e-5)
 
 
 def assert_close(ours, theirs, tolerance: float) -> None:

@@ -5,9 +5,9 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from siked_ray.training.export import export
-from siked_ray.training.model import LORA_TARGETS
-from siked_ray.training.model import load_model as load_model_and_loss
+from siked_ray.training.compute.model import LORA_TARGETS
+from siked_ray.training.compute.model import load_model as load_model_and_loss
+from siked_ray.training.stage.export import export
 
 TOKENS = torch.arange(2, 42)[None]
 SPANS = {"cu_seq_lens_q": torch.tensor([0, 40]), "max_length_q": 40}

@@ -6,8 +6,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from siked_ray.data.storage import Storage
-from siked_ray.training import tokens
-from siked_ray.training.tokens import Chunks, TokenisedExamples, parts_of, tokenise
+from siked_ray.training.compute.packing import Window
+from siked_ray.training.feed import tokens
+from siked_ray.training.feed.tokens import Chunks, TokenisedExamples, parts_of, tokenise
 
 ROWS = [
     {"request_id": f"{i}", "prompt": f"Question {i // 2}", "response": f"[cot]: {'7' * (i % 5)}"} for i in range(23)
@@ -36,9 +37,9 @@ def written(storage: Storage, tokenizer, *, rows_per_part: int = 7, **options) -
     )
 
 
-def examples(storage: Storage, facts: pa.Table) -> TokenisedExamples:
+def examples(storage: Storage, facts: pa.Table, **options) -> TokenisedExamples:
     starts = np.cumsum([0, *map(len, facts["held_out"])])[:-1]
-    return TokenisedExamples(storage, Chunks(tuple(facts["chunk"].to_pylist()), starts))
+    return TokenisedExamples(storage, Chunks(tuple(facts["chunk"].to_pylist()), starts, **options))
 
 
 def flat(facts: pa.Table, column: str) -> list:
@@ -81,14 +82,46 @@ def test_held_out_prompts_are_held_out_with_all_their_responses(storage: Storage
     assert all(len(found) == 1 for found in by_prompt.values()) and {True, False} == set(held_out)
 
 
+def test_equal_prompts_are_known_across_files(storage: Storage, tokenizer):
+    facts = written(storage, tokenizer, shared_prompts=True)
+    ids = flat(facts, "prompt_id")
+    by_prompt: dict[str, set[int]] = {}
+    for row, number in zip(ROWS, ids, strict=True):
+        by_prompt.setdefault(row["prompt"], set()).add(number)
+    assert all(len(found) == 1 for found in by_prompt.values()) and len(set(ids)) == len(by_prompt)
+    assert written(storage, tokenizer, shared_prompts=True).equals(facts), "out of the chunks that are there"
+
+
 def test_chunks_that_are_there_are_not_made_again(storage: Storage, tokenizer, monkeypatch: pytest.MonkeyPatch):
     facts = written(storage, tokenizer, held_out_fraction=0.4)
     monkeypatch.setattr(tokens, "encode_prompts", lambda *_: pytest.fail("tokenised again"))
     assert written(storage, tokenizer, held_out_fraction=0.4).equals(facts)
 
 
-def test_few_chunks_are_held_in_memory(storage: Storage, tokenizer, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(tokens, "_CACHED_CHUNKS", 2)
-    found = examples(storage, written(storage, tokenizer))
+def test_few_chunks_are_held_in_memory(storage: Storage, tokenizer):
+    found = examples(storage, written(storage, tokenizer), window=Window(block=4, blocks=1))
     assert [prompt for prompt, _ in texts(found, tokenizer)] == [row["prompt"] for row in ROWS]
-    assert len(found._cache) == 2
+    assert len(found._cache) == 4, "of 7, two windows and two more"
+
+
+def test_wrong_solutions_are_marked(storage: Storage, tokenizer):
+    rows = [row | {"source": "wrong" if number % 3 == 0 else "student"} for number, row in enumerate(ROWS)]
+    storage.write_parquet("marked.parquet", pa.Table.from_pylist(rows))
+    (part,) = parts_of(storage, ["marked.parquet"], 100)
+    facts = pa.concat_tables(tokens.tokenise(storage, part, tokenizer, "marked", with_wrong=True, rows_per_chunk=4))
+    assert flat(facts, "is_wrong") == [number % 3 == 0 for number in range(len(ROWS))]
+    names, sizes = facts["chunk"].to_pylist(), [len(one) for one in facts["is_wrong"]]
+    chunks = tokens.Chunks(tuple(names), np.cumsum([0, *sizes])[:-1], with_wrong=True)
+    found = tokens.TokenisedExamples(storage, chunks)
+    assert [found[i].wrong for i in range(len(ROWS))] == flat(facts, "is_wrong")
+
+
+def test_the_length_of_a_tag_is_known(storage: Storage, tokenizer):
+    rows = [{"prompt": "P", "response": "[cot]: So."}, {"prompt": "P", "response": "Without one."}]
+    storage.write_parquet("tagged.parquet", pa.Table.from_pylist(rows))
+    (part,) = parts_of(storage, ["tagged.parquet"], 100)
+    (facts,) = tokens.tokenise(storage, part, tokenizer, "tagged", with_tags=True)
+    chunks = tokens.Chunks(tuple(facts["chunk"].to_pylist()), np.zeros(1, dtype=np.int64), with_tags=True)
+    found = tokens.TokenisedExamples(storage, chunks)
+    tag = found[0].response[: found[0].num_tag]
+    assert tokenizer.decode(tag) == "[cot]:" and found[1].num_tag == 0

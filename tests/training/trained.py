@@ -12,10 +12,12 @@ from typing import Any
 import psutil
 import pyarrow as pa
 
+from siked_ray.core.training_plan import TrainingPlan
+from siked_ray.core.worker_group import WorkerGroup
 from siked_ray.data.storage import Storage
+from siked_ray.driver import board_client
 from siked_ray.driver.board import ProgressBoard
-from siked_ray.training.plan import TrainingPlan
-from siked_ray.training.trainer import WorkerGroup, fine_tune
+from siked_ray.training.stage.trainer import fine_tune
 
 
 class Board(ProgressBoard):
@@ -44,6 +46,11 @@ def sums(num_rows: int) -> list[dict[str, str]]:
         {"prompt": f"What is {i % 13} plus {i % 7}?", "response": f"[cot]: {i % 13} plus {i % 7} is {i % 13 + i % 7}."}
         for i in range(num_rows)
     ]
+
+
+def with_rationales(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows three times, in other words; those of one prompt are far from each other."""
+    return [row | {"response": f"{words} {row['response']}"} for words in ("So", "Let me see:", "") for row in rows]
 
 
 def group(num_workers: int = 2, **changes: Any) -> WorkerGroup:
@@ -84,7 +91,7 @@ def train_small(
         plan,
         workers,
         storage,
-        board=board,
+        board=board_client.Board(board),
         title="training",
         log_prefix=str(folder / "logs" / "training"),
     )

@@ -1,5 +1,6 @@
 """Auditing a run directory."""
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +20,8 @@ def _write(path: Path, rows: list[dict[str, object]]) -> None:
 @pytest.fixture()
 def run_dir(tmp_path: Path) -> Path:
     problems = [
-        {"problem_id": f"p{i}", "dataset": "d", "split": "train", "question": "q", "answer": "18"} for i in range(2)
+        {"problem_id": f"p{i}", "dataset": "d", "split": "train", "question": "9 at 3", "answer": "18"}
+        for i in range(2)
     ]
     _write(tmp_path / "problems" / "train.parquet", problems)
     _write(
@@ -29,10 +31,10 @@ def run_dir(tmp_path: Path) -> Path:
     completions = [
         ("cot", "9 * 2 = 18\nFinal Answer: 18", "correct"),
         ("cot", "9 * 2 = 18\nFinal Answer: 18.5", "wrong"),
-        ("cot", "9 * 2 = 18\nFinal Answer: 18", "wrong"),
+        ("cot", "9 * 2 = 18, so 20 - 2 = 17.\n9 * 2 = 18\nFinal Answer: 18", "wrong"),
         ("cot", "Final Answer: 1,800", "wrong"),
         ("l2m", "I do not know", "unparsed"),
-        ("pot", "answer = 9 * 2", "error"),
+        ("pot", "answer = 18", "error"),
     ]
     rows = [
         {
@@ -60,8 +62,11 @@ def test_audit(run_dir: Path, num_workers: int) -> None:
     found = {title: {finding.request_id for finding in sample.findings} for title, sample in report.samples.items()}
     assert found["wrong, but numerically close"] == {"r1", "r3"}
     assert found["unparsed"] == {"r4"} and found["verdict changes"] == {"r2", "r5"}
+    sound = {name: (s.num_correct, s.num_sound, s.num_false, s.num_unreached) for name, s in report.soundness.items()}
+    assert sound == {"cot": (2, 1, 1, 0), "pot": (1, 0, 0, 0)}
     assert report.excluded_golds == {"asdiv": {"no number": 3}}
     text = render(report)
+    assert re.search(r"cot +2 +1 +50.0% +0.0% +0.0%\n +pot +1 +0 +0.0% +0.0% +100.0%", text)
     assert "wrong → correct: 1" in text and "asdiv: no number 3" in text
 
 

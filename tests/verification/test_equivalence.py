@@ -127,20 +127,20 @@ _DIFFERENT = [
 ]
 
 
-@pytest.mark.parametrize(("left", "right"), _SAME)
-def test_same(left: str, right: str) -> None:
-    assert equivalent(left, right) and equivalent(right, left)
-
-
-@pytest.mark.parametrize(("left", "right"), _DIFFERENT)
-def test_different(left: str, right: str) -> None:
-    assert not equivalent(left, right) and not equivalent(right, left)
-
-
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxPool]:
     with SandboxPool(algebra=True) as pool:
         yield pool
+
+
+@pytest.mark.parametrize(("left", "right"), _SAME)
+def test_same(left: str, right: str, sandbox: SandboxPool) -> None:
+    assert equivalent(left, right, sandbox=sandbox) and equivalent(right, left, sandbox=sandbox)
+
+
+@pytest.mark.parametrize(("left", "right"), _DIFFERENT)
+def test_different(left: str, right: str, sandbox: SandboxPool) -> None:
+    assert not equivalent(left, right, sandbox=sandbox) and not equivalent(right, left, sandbox=sandbox)
 
 
 def test_symbolic_layer(sandbox: SandboxPool) -> None:

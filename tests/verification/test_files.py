@@ -1,12 +1,21 @@
 """`siked verify` on files: every line gives a line, in order, whatever it holds."""
 
+import bz2
+import gzip
 import io
 import json
+import lzma
+import subprocess
+import sys
 import tracemalloc
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from siked_ray.cli import main
 from siked_ray.errors import ConfigError, DataError
 from siked_ray.verification import files, verify_file
 
@@ -75,7 +84,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 def test_a_line_without_end_is_one_error_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_MAX_LINE_BYTES", 100)
-    lines = list(files._lines(io.BytesIO(b"a" * 350 + b"\nshort\n" + b"b" * 100)))
+    lines = list(files._lines(io.BytesIO(b"a" * 350 + b"\nshort\n" + b"b" * 100).readline))
     assert [len(line) for line in lines[:2]] == [101, 6] and len(lines) == 3
 
 
@@ -96,6 +105,66 @@ def test_users_mistakes(tmp_path: Path) -> None:
         verify_file(tmp_path / "in.jsonl", tmp_path / "no" / "out.jsonl")
     with pytest.raises(ConfigError, match="workers"):
         verify_file(tmp_path / "in.jsonl", tmp_path / "out.jsonl", num_workers=0)
+
+
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, bz2.compress, lzma.compress, partial(pa.compress, codec="zstd", asbytes=True)]
+)
+def test_packed_inputs_are_unpacked(tmp_path: Path, pack: Callable[[bytes], bytes], capfd) -> None:
+    packed = pack(b"\n".join(_ROWS[:3]) + b"\n")
+    (tmp_path / "in.jsonl").write_bytes(packed)
+    counts = verify_file(tmp_path / "in.jsonl", tmp_path / "out.jsonl")
+    assert counts["correct"] == 1 and sum(counts.values()) == 3
+    (tmp_path / "in.jsonl").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(DataError, match=r"cannot read .*in\.jsonl to its end: "):
+        verify_file(tmp_path / "in.jsonl", tmp_path / "out.jsonl", show_progress=False)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (_ROWS[0].decode().encode("utf-16"), "is UTF-16 text; convert it to UTF-8"),
+        (_ROWS[0].decode().encode("utf-16-le"), "is UTF-16 text"),
+        (_ROWS[0].decode().encode("utf-16-be"), "is UTF-16 text"),
+        (b"PAR1 and more", "is a Parquet file"),
+        (b"PK\x03\x04 and more", "is a ZIP archive"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, message: str, capsys) -> None:
+    (tmp_path / "in.jsonl").write_bytes(content)
+    assert main(["verify", str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "out.jsonl")]) == 2
+    said = capsys.readouterr().err
+    assert message in said and said.count("\n") == 1
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_byte_order_mark_is_no_content(tmp_path: Path) -> None:
+    assert _verified(tmp_path, [b"\xef\xbb\xbf" + _ROWS[0]])[0]["correct"] == 1
+
+
+def test_a_full_disk_is_one_sentence(tmp_path: Path, capsys) -> None:
+    (tmp_path / "in.jsonl").write_bytes(_ROWS[0])
+    assert main(["verify", str(tmp_path / "in.jsonl"), "-o", "/dev/full"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == "siked: cannot write /dev/full: No space left on device"
+
+
+def _siked_verify(tmp_path: Path, **streams: object) -> "subprocess.CompletedProcess[bytes]":
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(_ROWS[:3]))
+    command = [sys.executable, "-m", "siked_ray", "verify", str(tmp_path / "in.jsonl"), "-o", "-"]
+    return subprocess.run(command, **streams)  # type: ignore[call-overload, no-any-return]
+
+
+def test_rows_on_standard_output(tmp_path: Path) -> None:
+    done = _siked_verify(tmp_path, capture_output=True, check=True)
+    assert [json.loads(line)["verdict"] for line in done.stdout.splitlines()] == ["correct", "wrong", "unparsed"]
+    assert b"wrong 1" in done.stderr
+
+
+def test_a_full_standard_output_is_one_sentence(tmp_path: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = _siked_verify(tmp_path, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == b"siked: cannot write standard output: No space left on device"
 
 
 def test_progress_goes_to_stderr_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -78,4 +78,4 @@ def test_published_rationales(verifier: Verifier, data_dir: Path) -> None:
             assert verifier.judge("l2m", text, gold + "1").verdict is Verdict.WRONG
             without_marker = text.rpartition("####")[0].rstrip()
             disagreements += verifier.judge("cot", without_marker, gold).verdict is not Verdict.CORRECT
-    assert disagreements <= 0.02 * 2 * 1319, disagreements
+    assert disagreements <= 0.025 * 2 * 1319, "dozens and rates are no longer read as their numbers"

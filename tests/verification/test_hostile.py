@@ -79,6 +79,7 @@ def test_hostile_programs_in_the_first_tier(bait: dict[str, object]) -> None:
     assert not problems, "\n".join(problems)
 
 
+@pytest.mark.slow
 def test_hostile_programs_in_the_second_tier(bait: dict[str, object]) -> None:
     problems = _judge_all(SYMPY, bait, _HONEST)
     assert not problems, "\n".join(problems)

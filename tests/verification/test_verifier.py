@@ -36,12 +36,31 @@ def test_verdicts_of_text(verifier: Verifier) -> None:
         ("The answer is C because 3 + 4 = 7", "C", Verdict.CORRECT, "C"),
         ("The answer is C because 3 + 4 = 7", "D", Verdict.WRONG, "C"),
         (r"\boxed{\frac{1}{6}\pi}", r"\frac{1}{6\pi}", Verdict.WRONG, r"\frac{1}{6}\pi"),
-        (r"\boxed{2516_{8}}", "2516_8", Verdict.CORRECT, "2516"),
+        (r"\boxed{2516_{8}}", "2516_8", Verdict.CORRECT, "2516_{8}"),
+        (r"\boxed{2516_{8}}", "2516", Verdict.WRONG, "2516_{8}"),
+        ("Final Answer: 33%", "1/3", Verdict.WRONG, "33%"),
+        ("Final Answer: 33.33%", "1/3", Verdict.CORRECT, "33.33%"),
         ("The answer is None of these", "None of these", Verdict.CORRECT, "None of these"),
     ]:
         judgement = verifier.judge("cot", completion, gold)
         assert (judgement.verdict, judgement.predicted) == (verdict, predicted), judgement
         assert judgement.reason
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Final Answer: not (B)",
+        "Final Answer: B is incorrect, so A",
+        "The answer is (A) or (B).",
+        "The answer is all except (B)",
+        "The answer is B, C",
+        "The answer is B?? no, C",
+        "The answer is neither A nor B",
+    ],
+)
+def test_a_denied_or_shared_letter_is_no_option(verifier: Verifier, text: str) -> None:
+    assert verifier.judge("cot", text, "B").verdict is not Verdict.CORRECT
 
 
 def test_the_strategys_own_tag_is_no_part_of_the_completion(verifier: Verifier) -> None:
@@ -78,6 +97,7 @@ def test_markers_of_the_strategy_are_used() -> None:
         assert verifier.judge("own", "==> 7\nThe answer is 8", "7").verdict is Verdict.CORRECT
 
 
+@pytest.mark.slow
 def test_many_threads_off_the_main_thread() -> None:
     """Signals would fail here; each thread gets its own answer back."""
     with Verifier(DEFAULT_ANSWER_FORMATS, num_workers=2) as verifier, ThreadPoolExecutor(16) as threads:
@@ -88,6 +108,7 @@ def test_many_threads_off_the_main_thread() -> None:
     assert [judgement.verdict for judgement in judgements] == [Verdict.CORRECT] * len(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prelude", ["", "from sympy import *\n"])
 def test_a_loop_costs_its_own_deadline_and_nothing_else(prelude: str) -> None:
     with Verifier(DEFAULT_ANSWER_FORMATS, program_timeout_s=0.5, symbolic_timeout_s=0.5, num_workers=2) as verifier:
@@ -141,6 +162,7 @@ assert not heavy, heavy
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "tier"),
     [

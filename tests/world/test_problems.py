@@ -8,7 +8,7 @@ import pytest
 
 from siked_ray.core.ids import problem_id
 from siked_ray.world.families import FAMILIES
-from siked_ray.world.problems import bootstrap_corpus, generate, load_world, world_problems
+from siked_ray.world.word_problems import bootstrap_corpus, generate, load_world, world_problems
 from tests.world.safe_program import run_program
 
 _CLOSING = re.compile(r"The answer is (-?\d+(?:\.\d+)?)\.$")
@@ -74,7 +74,7 @@ def test_generation_is_a_function_of_the_seed():
 
 
 def test_generation_is_the_same_in_another_process():
-    code = "from siked_ray.world.problems import generate; print([p.question for p in generate(50, seed=3)])"
+    code = "from siked_ray.world.word_problems import generate; print([p.question for p in generate(50, seed=3)])"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == repr([p.question for p in generate(50, seed=3)])
 
@@ -115,8 +115,8 @@ def test_an_unknown_name_is_refused_with_the_known_ones():
 
 def test_importing_the_world_loads_no_heavy_library():
     code = (
-        "import sys; import siked_ray.world.problems, siked_ray.world.prompts, siked_ray.world.tokenizer, "
-        "siked_ray.world.recipes; print({'torch', 'transformers', 'tokenizers', 'ray', 'vllm'} & set(sys.modules))"
+        "import sys; import siked_ray.world.word_problems, siked_ray.world.world_prompts, siked_ray.world.tokenizer, "
+        "siked_ray.world.curriculum; print({'torch', 'transformers', 'tokenizers', 'ray', 'vllm'} & set(sys.modules))"
     )
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert output.strip() == "set()"

@@ -1,8 +1,7 @@
 from siked_ray.config import load_config
 from siked_ray.core.prompts import student_prompt, teacher_prompt
 from siked_ray.core.strategy import AnswerKind
-from siked_ray.driver.placement import prompt_templates
-from siked_ray.world.prompts import STRATEGIES, TEMPLATES
+from siked_ray.world.world_prompts import STRATEGIES, TEMPLATES
 from tests.world.safe_program import run_program
 
 
@@ -18,7 +17,7 @@ def test_the_demonstrations_are_right():
 def test_they_are_the_prompts_of_the_demo():
     config = load_config("jobs/demo.yaml")
     assert config.strategy_records() == STRATEGIES
-    assert prompt_templates(config) == TEMPLATES
+    assert config.prompts.templates() == TEMPLATES
 
 
 def test_teacher_prompt_has_instruction_demonstration_and_question():

@@ -1,24 +1,31 @@
+from functools import cache
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from siked_ray.core.prompts import student_prompt, teacher_prompt
-from siked_ray.world.problems import world_problems
-from siked_ray.world.prompts import STRATEGIES, TEMPLATES
+from siked_ray.world import tokenizer as module
 from siked_ray.world.tokenizer import EOS, PAD, build_tokenizer
+from siked_ray.world.word_problems import world_problems
+from siked_ray.world.world_prompts import STRATEGIES, TEMPLATES
 
-TOKENIZER = build_tokenizer()
+
+@cache
+def tokenizer():
+    """Trained once, and not while tests are collected."""
+    return build_tokenizer()
 
 
 def _encode(text):
-    return TOKENIZER.encode(text, add_special_tokens=False)
+    return tokenizer().encode(text, add_special_tokens=False)
 
 
 @given(st.text())
 def test_any_text_survives_the_round_trip(text):
     if PAD in text or EOS in text:
         return
-    assert TOKENIZER.decode(_encode(text)) == text.encode("utf-8", "replace").decode()
+    assert tokenizer().decode(_encode(text)) == text.encode("utf-8", "replace").decode()
 
 
 @given(st.integers())
@@ -27,7 +34,15 @@ def test_every_digit_is_a_token_of_its_own(number):
 
 
 def test_the_vocabulary_is_the_same_at_every_call():
-    assert build_tokenizer().get_vocab() == TOKENIZER.get_vocab()
+    vocabulary = tokenizer().get_vocab()
+    module._trained.cache_clear()
+    assert build_tokenizer().get_vocab() == vocabulary
+
+
+def test_what_is_added_to_one_is_in_no_other():
+    num_tokens = len(build_tokenizer())
+    build_tokenizer().add_tokens(["<new>"])
+    assert len(build_tokenizer()) == num_tokens
 
 
 def test_words_of_the_world_are_single_tokens():
@@ -60,15 +75,15 @@ def test_everything_fits_the_context_of_the_demo():
 def test_it_survives_a_hugging_face_directory(tmp_path):
     from transformers import AutoTokenizer
 
-    TOKENIZER.save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
     text = student_prompt(TEMPLATES, "Ana has 12 coins.") + " [pot]: answer = 12"
-    assert loaded.encode(text) == TOKENIZER.encode(text)
+    assert loaded.encode(text) == tokenizer().encode(text)
     assert loaded.decode(loaded.encode(text)) == text
     assert (loaded.pad_token, loaded.eos_token) == (PAD, EOS)
     assert loaded.chat_template is None
 
 
 def test_special_tokens_are_dropped_on_request():
-    ids = [*_encode("a"), TOKENIZER.eos_token_id, TOKENIZER.pad_token_id]
-    assert TOKENIZER.decode(ids, skip_special_tokens=True) == "a"
+    ids = [*_encode("a"), tokenizer().eos_token_id, tokenizer().pad_token_id]
+    assert tokenizer().decode(ids, skip_special_tokens=True) == "a"

@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ElementTree
 
 from siked_ray.data.loaders import body_and_question
-from siked_ray.data.loaders.rows import RawProblem, Row, Table, text
+from siked_ray.data.loaders.rows import RawProblem, Row, SourceTable, text
 from siked_ray.errors import DataError
 
 DATASET = "asdiv"
@@ -22,7 +22,7 @@ def read_xml(content: bytes, shown: str) -> list[Row]:
     return [{name: problem.findtext(name.capitalize()) for name in _COLUMNS} for problem in problems]
 
 
-def recognises(table: Table) -> bool:
+def recognises(table: SourceTable) -> bool:
     """The Hub's column names; the formula tells it from other data with a body."""
     return set(_COLUMNS) <= set(table.columns())
 

@@ -1,12 +1,12 @@
 """MultiArith: the original JSON (`sQuestion`, `lSolutions`), and ChilleD/MultiArith (`question`, `final_ans`)."""
 
-from siked_ray.data.loaders.rows import RawProblem, Row, Table, text
+from siked_ray.data.loaders.rows import RawProblem, Row, SourceTable, text
 
 DATASET = "multiarith"
 TEXT_COLUMNS = ("sQuestion", "question")
 
 
-def recognises(table: Table) -> bool:
+def recognises(table: SourceTable) -> bool:
     """Either pair of column names."""
     columns = set(table.columns())
     return {"sQuestion", "lSolutions"} <= columns or columns == {"question", "final_ans"}

@@ -8,27 +8,31 @@ from siked_ray.data.loaders.hub import HubName, parse_hub_name, read_hub
 from siked_ray.data.loaders.json_file import read_json_lines, read_json_list
 from siked_ray.data.loaders.location import Location, locate
 from siked_ray.data.loaders.parquet_file import read_parquet, read_parquet_directory
-from siked_ray.data.loaders.rows import Row, Table
+from siked_ray.data.loaders.row_choice import split_choice
+from siked_ray.data.loaders.rows import Row, SourceTable
 from siked_ray.data.loaders.saved_dataset import is_saved_dataset, read_saved_dataset
 from siked_ray.errors import DataError
 
 _JSON_SUFFIX = re.compile(r"\.jsonl?(?:\.\w+)?$", re.IGNORECASE)
 
 
-def read_table(path_or_hub_name: str, split: str | None = None) -> Table:
+def read_table(path_or_hub_name: str, split: str | None = None) -> SourceTable:
     """All rows of a source, in its order.
 
-    What exists as a path is read as one, even if it could be a Hub name. Raises `DataError` for what is missing,
-    unreadable or empty, and for a `split` of something that has none.
+    What exists as a path is read as one, even if it could be a Hub name. `NAME#split=train` takes a part of the rows
+    (`siked_ray.data.loaders.row_choice`). Raises `DataError` for what is missing, unreadable or empty, and for a
+    `split` of something that has none.
     """
     location = locate(path_or_hub_name)
+    if "#" in path_or_hub_name and not location.exists():
+        return _selected(path_or_hub_name, split)
     hub_name = parse_hub_name(path_or_hub_name)
     if location.exists():
-        table = Table(name=location.stem, shown=path_or_hub_name, rows=_read_location(location, split))
+        table = SourceTable(name=location.stem, shown=path_or_hub_name, rows=_read_location(location, split))
     elif hub_name is not None:
         name = _with_split(hub_name, split, path_or_hub_name)
         rows = read_hub(name, path_or_hub_name)
-        table = Table(name=name.repository.split("/")[1], shown=path_or_hub_name, rows=rows)
+        table = SourceTable(name=name.repository.split("/")[1], shown=path_or_hub_name, rows=rows)
     else:
         raise DataError(
             f"No file or directory {path_or_hub_name}. Give a path, a URL, or the name of a data set "
@@ -37,6 +41,12 @@ def read_table(path_or_hub_name: str, split: str | None = None) -> Table:
     if not table.rows:
         raise DataError(f"{path_or_hub_name} has no rows. Check that it is the right file and that it is complete.")
     return table
+
+
+def _selected(shown: str, split: str | None) -> SourceTable:
+    name, choice = split_choice(shown)
+    table = read_table(name, split)
+    return SourceTable(name=table.name, shown=shown, rows=choice.of(table.rows, shown))
 
 
 def _with_split(name: HubName, split: str | None, shown: str) -> HubName:

@@ -1,13 +1,13 @@
 """SVAMP: `Body`, `Question`, `Answer`, in its original JSON and in the Hub's ChilleD/SVAMP."""
 
 from siked_ray.data.loaders import body_and_question
-from siked_ray.data.loaders.rows import RawProblem, Row, Table, text
+from siked_ray.data.loaders.rows import RawProblem, Row, SourceTable, text
 
 DATASET = "svamp"
 TEXT_COLUMNS = ("Body", "Question")
 
 
-def recognises(table: Table) -> bool:
+def recognises(table: SourceTable) -> bool:
     """The authors' column names, capitals included."""
     return {"Body", "Question", "Answer", "Equation", "Type"} <= set(table.columns())
 

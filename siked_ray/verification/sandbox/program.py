@@ -66,13 +66,22 @@ def _execute(tree: ast.Module, algebra: bool, shows_it: bool) -> Findings:
     if variable is None and expression is None and not printed.getvalue().strip() and callable(solution):
         returned = solution()
     return Findings(
-        variable=variable,
-        expression=expression,
-        returned=returned,
+        variable=_unpacked(variable),
+        expression=_unpacked(expression),
+        returned=_unpacked(returned),
         printed=printed.getvalue(),
-        shown=shown[0] if len(shown) == 1 and _holds_sympy(shown[0]) else None,
+        shown=_unpacked(shown[0]) if len(shown) == 1 and _holds_sympy(shown[0]) else None,
         shows_variable=shows_it,
     )
+
+
+def _unpacked(value: object) -> object:
+    """An array of numpy's with one axis, and a set or tuple of sympy's, as a list of its values."""
+    module, name = type(value).__module__ or "", type(value).__name__
+    if (module, name) == ("numpy", "ndarray"):
+        return value.tolist() if value.ndim == 1 and value.size > 1 else value  # type: ignore[attr-defined]
+    is_listed = module.startswith("sympy.") and name in ("FiniteSet", "Tuple")
+    return list(value.args) if is_listed else value  # type: ignore[attr-defined]
 
 
 def _holds_sympy(value: object) -> bool:

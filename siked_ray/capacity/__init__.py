@@ -1,0 +1,1 @@
+"""Does it fit on the cluster, and waiting until it does."""

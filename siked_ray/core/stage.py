@@ -1,0 +1,55 @@
+"""What tells the stages of a run apart: a kind and a label. Only `StageId.name` turns them into text, and nobody reads
+that text again: whoever wants to know the kind or the iteration of a stage asks for it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What a stage does; the first word of its name."""
+
+    ROLLOUTS = "rollouts"  # samples that may be trained on
+    ANSWERS = "answers"  # greedy completions, for measuring alone
+    TABLE = "table"  # rows that a rule selects
+    MIXTURE = "mixture"  # training rows of an iteration
+    SCORES = "scores"  # a teacher's probabilities at the tokens of training rows
+    TRAINING = "training"
+    CANDIDATE = "candidate"  # answers of one candidate within a training stage
+    MERGE = "merge"
+    EVALUATION = "evaluation"
+    TESTS = "tests"  # an evaluation on test sets that waited for the end
+    DECISION = "decision"
+    BRANCH = "branch"  # where a run began that did not begin from nothing
+
+
+@dataclass(frozen=True, slots=True)
+class StageId:
+    """`label` is a word that is safe in paths; `iteration` is the one that a report counts the stage to."""
+
+    kind: Kind
+    label: str
+    iteration: int | None = None
+
+    @classmethod
+    def of_iteration(cls, kind: Kind, iteration: int) -> "StageId":
+        """The one stage of its kind in an iteration."""
+        return cls(kind, f"{iteration:02d}", iteration)
+
+    @classmethod
+    def of_tests(cls, iteration: int) -> "StageId":
+        """The answers to test sets that waited for the end."""
+        return cls(Kind.ANSWERS, f"tests_{iteration:02d}", iteration)
+
+    @property
+    def name(self) -> str:
+        """Name of the stage's record, logs and parts."""
+        return f"{self.kind}_{self.label}" if self.label else self.kind.value
+
+    @property
+    def folder(self) -> str:
+        """The last part of the path of what it makes."""
+        return f"iteration_{self.label}" if self == StageId.of_iteration(self.kind, self.iteration or 0) else self.label
+
+
+TEACHER = StageId(Kind.ROLLOUTS, "teacher", 0)
+TEACHER_SCORES = StageId(Kind.SCORES, "teacher", 0)

@@ -1,0 +1,250 @@
+"""A teacher's probabilities at the tokens of training rows: an actor that scores, and durable parts of what it found.
+
+The teacher reads its own prompt for the row's problem and strategy, then the row's response, whoever wrote it. Nothing
+is sampled and nothing judged. What is known of each token of the response is `payload.TopK`; nothing is known of the
+strategy's tag, which a teacher never writes, and of the end where the teacher's prompts are plain text: few-shot
+prompts end in a stop text, not in an end-of-sequence token.
+"""
+
+import itertools
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from siked_ray.core.asks import Render
+from siked_ray.core.chat_format import PLAIN, ChatFormat
+from siked_ray.data.chat_template import has_chat_template
+from siked_ray.data.encoding import encode_prompts, encode_responses, encode_texts, load_tokenizer, split_tag
+from siked_ray.data.model_folder import local_model
+from siked_ray.data.payload import TopK, joined
+from siked_ray.data.storage import Storage
+from siked_ray.data.teacher_columns import TEACHER_END, teacher_columns
+from siked_ray.generation.engine import EngineFailure, OpenEngine, RequestRejected
+from siked_ray.logs import redirect_output
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+#: Rows of one call, and of one part on disk.
+ROWS_PER_CALL, _ROWS_PER_PART = 512, 64
+_COLUMNS = ["problem_id", "strategy", "response", "request_id"]
+_MAX_STARTS = 3
+#: Rows that are read together where training takes some: 1 MB of the top 16 of 20 tokens, 8 MB of 150.
+_ROWS_PER_GROUP = 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoringTask:
+    """Rows of the Parquet file `rows`, whose questions are in the table `problems`; parts go to `folder`."""
+
+    storage: Storage
+    rows: str
+    problems: str
+    folder: str
+    render: Render
+    top_k: int
+    chat: ChatFormat = PLAIN
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringCall:
+    """The `index`-th ROWS_PER_CALL rows of a row group."""
+
+    row_group: int
+    index: int
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its parts begin with."""
+        return f"part-{self.row_group:06d}-{self.index:06d}-"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """Figures of a call: rows that it scored, their tokens, those of which something is known, rows that the teacher
+    could not read, tokens of the texts that it read."""
+
+    rows: int = 0
+    tokens: int = 0
+    known_tokens: int = 0
+    rejected: int = 0
+    read_tokens: int = 0
+
+    def __add__(self, other: "Scored") -> "Scored":
+        return Scored(**{name: getattr(self, name) + getattr(other, name) for name in self.__slots__})
+
+
+class Scorer:
+    """Made a Ray actor; each call may be repeated, and then does what is not durable yet."""
+
+    def __init__(self, open_engine: OpenEngine, model: str, log_path: str) -> None:
+        redirect_output(Path(log_path))
+        self._open = open_engine
+        self._model = local_model(model)
+        self._engine: Any = open_engine(self._model)
+        self._texts: _Texts | None = None
+
+    def ready(self) -> str:
+        """Name and version of the engine."""
+        return self._engine.name
+
+    def score(self, task: ScoringTask, call: ScoringCall, known: frozenset[str]) -> Scored:
+        """Score the rows of a call, but those whose ids are `known`; all are durable on return."""
+        for attempt in itertools.count(1):
+            try:
+                return self._score(task, call, known)
+            except EngineFailure:
+                if attempt == _MAX_STARTS:
+                    raise
+                self._engine.close()
+                self._engine = self._open(self._model)
+        raise AssertionError("the loop above ends by itself")
+
+    def close(self) -> None:
+        self._engine.close()
+
+    def _score(self, task: ScoringTask, call: ScoringCall, known: frozenset[str]) -> Scored:
+        if self._texts is None or self._texts.task != task:
+            self._texts = _Texts(task, self._model)
+        done = known | scored_ids(task.storage, task.folder, call.prefix)
+        rows = [row for row in rows_of(task.storage, task.rows, call) if row["request_id"] not in done]
+        texts = self._texts.of(rows)
+        futures = [
+            None if text.first is None else self._engine.score(text.ids, text.first, task.top_k) for text in texts
+        ]
+        total = Scored()
+        for start in range(0, len(rows), _ROWS_PER_PART):
+            which = slice(start, start + _ROWS_PER_PART)
+            pairs = zip(texts[which], futures[which], strict=True)
+            payloads = [_payload(text, future) for text, future in pairs]
+            ids = [row["request_id"] for row in rows[which]]
+            name = f"{call.prefix}{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
+            _write(task, self._texts.end, name, ids, payloads)
+            total += _figures(texts[which], payloads)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Text:
+    """Token ids of a prompt, and from place `first` on of a response without the `num_tag` tokens of its tag and
+    without `num_left` at its end. `first` is None where there is nothing to score."""
+
+    ids: list[int]
+    first: int | None
+    num_tag: int
+    num_left: int
+
+
+class _Texts:
+    """What the teacher reads for rows."""
+
+    def __init__(self, task: ScoringTask, model: str) -> None:
+        self.task = task
+        self._tokenizer = load_tokenizer(model, trust_remote_code=task.trust_remote_code)
+        table = task.storage.read_columns(task.problems, ["problem_id", "question"])
+        self._questions = dict(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
+
+    def of(self, rows: Sequence[dict[str, str]]) -> list[_Text]:
+        if not rows:
+            return []
+        render, tokenizer = self.task.render, self._tokenizer
+        asked = [render(self._questions[row["problem_id"]], row["strategy"], None).prompt for row in rows]
+        prompts = encode_prompts(tokenizer, asked, self.task.chat)
+        responses = encode_responses(tokenizer, [row["response"] for row in rows])
+        tags = encode_texts(tokenizer, [split_tag(row["response"])[0] for row in rows])
+        ends = has_chat_template(tokenizer)
+        return [
+            _text(prompt, response, len(tag), scores_end=ends)
+            for prompt, response, tag in zip(prompts, responses, tags, strict=True)
+        ]
+
+    @property
+    def end(self) -> int:
+        """The teacher's end-of-sequence token."""
+        return int(self._tokenizer.eos_token_id)
+
+
+def _text(prompt: list[int], response: list[int], num_tag: int, *, scores_end: bool) -> _Text:
+    rest = response[num_tag:] if scores_end else response[num_tag:-1]
+    return _Text(
+        ids=[*prompt, *rest],
+        first=len(prompt) if prompt and rest else None,
+        num_tag=num_tag,
+        num_left=0 if scores_end else 1,
+    )
+
+
+def rows_of(storage: Storage, name: str, call: ScoringCall) -> list[dict[str, str]]:
+    """The rows of a call."""
+    batches = storage.parquet_batches(name, _COLUMNS, ROWS_PER_CALL, (call.row_group,))
+    return next(itertools.islice(batches, call.index, None)).to_pylist()
+
+
+def calls_of(storage: Storage, name: str) -> list[ScoringCall]:
+    """All calls of a file of rows."""
+    sizes = enumerate(storage.row_group_sizes(name))
+    return [ScoringCall(group, index) for group, size in sizes for index in range(-(-size // ROWS_PER_CALL))]
+
+
+def scored_ids(storage: Storage, folder: str, prefix: str = "part-") -> set[str]:
+    """Ids of the rows in the parts whose names begin so."""
+    names = [name for name in storage.files(folder, ".parquet") if name.startswith(f"{folder}/{prefix}")]
+    return {one for name in names for one in storage.read_columns(name, ["request_id"])["request_id"].to_pylist()}
+
+
+def _payload(text: _Text, future: Any) -> TopK | None:
+    """What is known of all tokens of a response; None where the teacher cannot read it."""
+    if future is None:
+        return None
+    try:
+        found: TopK = future.result()
+    except RequestRejected:
+        return None
+    return joined([None, found, None], [text.num_tag, len(found), text.num_left])
+
+
+def _write(task: ScoringTask, end: int, name: str, ids: Sequence[str], payloads: Sequence[TopK | None]) -> None:
+    import pyarrow as pa
+
+    table = pa.table({"request_id": ids, **teacher_columns(payloads)})
+    task.storage.write_parquet(f"{task.folder}/{name}", table.replace_schema_metadata({TEACHER_END: str(end)}))
+
+
+def _figures(texts: Sequence[_Text], payloads: Sequence[TopK | None]) -> Scored:
+    known = [payload for payload in payloads if payload is not None]
+    return Scored(
+        rows=len(known),
+        tokens=sum(map(len, known)),
+        known_tokens=sum(int(payload.is_known_R.sum()) for payload in known),
+        rejected=len(payloads) - len(known),
+        read_tokens=sum(len(text.ids) for text in texts),
+    )
+
+
+def compacted(storage: Storage, folder: str, name: str) -> int:
+    """Make the pending parts into one file, each row once and in the order of the rows; its number of rows."""
+    import pyarrow as pa
+
+    names = storage.files(folder, ".parquet")
+    if not names:
+        return 0
+
+    def groups() -> "Iterator[pa.RecordBatch]":
+        seen: set[str] = set()
+        waiting: list[pa.Table] = []
+        for part in names:
+            table = storage.read_parquet(part)
+            ids = table["request_id"].to_pylist()
+            new = [n for n, one in enumerate(ids) if one not in seen]
+            seen.update(ids)
+            waiting.append(table.take(pa.array(new, pa.int64())))
+            if part == names[-1] or sum(map(len, waiting)) >= _ROWS_PER_GROUP:
+                yield from pa.concat_tables(waiting).combine_chunks().to_batches()
+                waiting = []
+
+    schema = storage.read_parquet(names[0]).schema
+    return storage.write_parquet_batches(name, pa.RecordBatchReader.from_batches(schema, groups()))

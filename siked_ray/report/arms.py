@@ -1,0 +1,48 @@
+"""Students that no iteration made, side by side: those of a grid, specialists, merges."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from siked_ray.report.numbers import count, decimals, duration, percent, percent_range, points, rate
+from siked_ray.report.summary_tables import SummaryTable
+from siked_ray.report.view import View, interval, number, title_of
+
+
+def arms(view: View) -> SummaryTable:
+    """Student × data set: accuracies, the difference from the first one, and what training took."""
+    measured = [metrics for one in view.arms for metrics in _evaluation(one).values()]
+    strategies = list(dict.fromkeys(name for metrics in measured for name in metrics["forced"]))
+    rows = [
+        [
+            one["name"],
+            title_of(dataset),
+            percent(metrics["free"]),
+            percent_range(interval(metrics)),
+            _against_first(metrics),
+            percent(metrics["oracle"]),
+            *(percent(number(metrics, "forced", name)) for name in strategies),
+            *_training(one),
+        ]
+        for one in view.arms
+        for dataset, metrics in _evaluation(one).items()
+    ]
+    headings = ["student", "set", "free", "95% interval", "against the first", "oracle"]
+    headings += [*(f"{name} forced" for name in strategies), "steps", "tokens/s", "time", "last loss"]
+    return SummaryTable(title="Students", headings=headings, rows=rows, num_text_columns=2)
+
+
+def _evaluation(arm: Mapping[str, Any]) -> Mapping[str, Any]:
+    return arm.get("evaluation") or {}
+
+
+def _against_first(metrics: Mapping[str, Any]) -> str:
+    for paired in (metrics.get("paired") or {}).values():
+        low, high = (f"{bound * 100:+.1f}".replace("-", "−") for bound in paired["interval"])
+        return f"{points(paired['difference'])} [{low}, {high}]"
+    return "–"
+
+
+def _training(arm: Mapping[str, Any]) -> list[str]:
+    stage = arm.get("training")
+    steps, tokens, seconds, loss = (number(stage, key) for key in ("steps", "tokens", "seconds", "last_loss"))
+    return [count(steps), count(rate(tokens, seconds)), duration(seconds), decimals(loss)]

@@ -1,0 +1,1 @@
+"""What a training step computes: plain torch, no Ray."""

@@ -1,0 +1,1 @@
+"""From a table of rows to each worker's packed rows."""

@@ -1,0 +1,1 @@
+"""A training stage on Ray Train."""
