@@ -3,13 +3,11 @@ of the request alone. Everything around them is the real thing: driver, ledger, 
 
 import hashlib
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from siked_ray.capacity.await_capacity import StagePlacement
 from siked_ray.core.ids import request_id
-from siked_ray.core.objective import ObjectiveSpec
 from siked_ray.core.rollout import FREE, Rollout
 from siked_ray.core.stage import StageId
 from siked_ray.core.verdict import Verdict
@@ -21,10 +19,11 @@ from siked_ray.driver.board_client import Board
 from siked_ray.driver.engines import SamplingReport
 from siked_ray.driver.lab import RayLab
 from siked_ray.driver.titles import title_of
+from siked_ray.driver.training import Training
 from siked_ray.generation.durable import pending
 from siked_ray.generation.requests import lay_out, missing_requests
 from siked_ray.generation.task import RowSink
-from siked_ray.recipes.verbs import Model, Scores, Table
+from siked_ray.recipes.verbs import Model, Table
 
 _ROWS_PER_PART = 8
 #: Parts that a stage makes even while it is held.
@@ -34,7 +33,8 @@ _SKILL = {"teacher": 0.9, "iteration_00": 0.3, "iteration_01": 0.5, "iteration_0
 
 def make_lab(driver: Driver) -> RayLab:
     generating = SlowGenerating(driver.storage, driver.board)
-    return SlowLab(
+    placement = StagePlacement(driver.config, driver.board, generating)
+    lab = RayLab(
         driver.config,
         driver.storage,
         generating,
@@ -42,10 +42,14 @@ def make_lab(driver: Driver) -> RayLab:
         models={"teacher": "teacher", "student": "base"},
         test_sets=driver.inputs.test_sets,
         log_dir=driver.log_dir,
-        placement=StagePlacement(driver.config, driver.board, generating),
+        placement=placement,
         max_model_len={},
         on_commit=driver.on_commit,
     )
+    lab._training = SlowTraining(
+        driver.config, driver.storage, driver.board, lab._sampling, placement, log_dir=driver.log_dir
+    )
+    return lab
 
 
 class SlowGenerating:
@@ -93,33 +97,20 @@ class SlowGenerating:
     def close(self) -> None: ...
 
 
-class SlowLab(RayLab):
-    """Training is a task of a second or two, too."""
+class SlowTraining(Training):
+    """Training is a task of a second or two, too; it waits for its place as the real one does."""
 
-    def train(
-        self,
-        stage: StageId,
-        start: Model,
-        rows: Table,
-        objective: ObjectiveSpec,
-        beside: Model | None = None,
-        scores: Sequence[Scores] = (),
-    ) -> Model:
-        output = names.place_of(stage)
+    def stage(self, stage: StageId, start: Model, rows: Table, *_: Any, **__: Any) -> dict[str, Any]:
+        import ray
 
-        def work() -> dict[str, Any]:
-            import ray
-
-            title = title_of(stage)
-            self._board.begin(title, "steps", 4)
-            remote = ray.remote(_train).options(num_cpus=0, resources={"worker": 0.5}, max_retries=-1)
-            num_rows = ray.get(remote.remote(self._storage, rows.file, output))
-            self._board.end(title)
-            figures = {"backend": "none", "zero_stage": 0, "num_workers": 1, "steps": num_rows, "tokens": 0}
-            return figures | {"seconds": 1.0, "first_loss": 1.0, "last_loss": 0.5, "losses": [1.0, 0.5], "skipped": 0}
-
-        made_from = {"start": start.fingerprint, "rows": rows.fingerprint}
-        return self._trained(self._once(stage, made_from, work, lambda: [output]), output)
+        self._placement.before_training()
+        title = title_of(stage)
+        self._board.begin(title, "steps", 4)
+        remote = ray.remote(_train).options(num_cpus=0, resources={"worker": 0.5}, max_retries=-1)
+        num_rows = ray.get(remote.remote(self._storage, rows.file, names.place_of(stage)))
+        self._board.end(title)
+        figures = {"backend": "none", "zero_stage": 0, "num_workers": 1, "steps": num_rows, "tokens": 0}
+        return figures | {"seconds": 1.0, "first_loss": 1.0, "last_loss": 0.5, "losses": [1.0, 0.5], "skipped": 0}
 
 
 def _make_part(
