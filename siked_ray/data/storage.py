@@ -165,16 +165,13 @@ class Storage:
         return num_rows
 
     def dataset(self, names: Iterable[str], schema: "pa.Schema | None") -> "pyarrow.dataset.Dataset":
-        """The tables of several files, read as they are asked for; a column that a file does not have is null.
-
-        Without a schema the first file's columns are taken."""
+        """The tables of several files, read as they are asked for; a column that a file does not have is null. Without
+        a schema the first file's columns are taken."""
         import pyarrow.dataset
 
         located = [self._locate(name) for name in names]
-        filesystem = located[0][0]
-        return pyarrow.dataset.dataset(
-            [path for _, path in located], schema=schema, filesystem=filesystem, format="parquet"
-        )
+        paths = [path for _, path in located]
+        return pyarrow.dataset.dataset(paths, schema=schema, filesystem=located[0][0], format="parquet")
 
     def link(self, origin: "Storage", name: str) -> None:
         """The file of that name in another storage, here too: a hard link where there can be one, else a copy."""
@@ -213,9 +210,8 @@ class Storage:
 
         filesystem, root = self._locate("")
         target.mkdir(parents=True)
-        copy_files(
-            root.rstrip("/"), str(target), source_filesystem=filesystem, destination_filesystem=LocalFileSystem()
-        )
+        local = LocalFileSystem()
+        copy_files(root.rstrip("/"), str(target), source_filesystem=filesystem, destination_filesystem=local)
 
     def delete_file(self, name: str) -> None:
         filesystem, path = self._locate(name)

@@ -24,7 +24,7 @@ class Finding:
 
 
 @dataclass(kw_only=True, slots=True)
-class Sample:
+class FindingSample:
     """How many findings there are, and the `size` whose ids hash lowest: from all over the run, every time the same."""
 
     size: int
@@ -35,7 +35,7 @@ class Sample:
         self.count += 1
         self._keep([finding])
 
-    def merge(self, other: "Sample") -> None:
+    def merge(self, other: "FindingSample") -> None:
         self.count += other.count
         self._keep(other.findings)
 
@@ -89,11 +89,11 @@ class AuditReport:
     disagreements: Counter[str] = field(default_factory=Counter)
     soundness: dict[str, Soundness] = field(default_factory=dict)
     excluded_golds: dict[str, Counter[str]] = field(default_factory=dict)
-    samples: dict[str, Sample] = field(default_factory=dict)
+    samples: dict[str, FindingSample] = field(default_factory=dict)
 
     def keep(self, title: str, finding: Finding) -> None:
         """Counts a finding under a title, and keeps it if it falls into the sample."""
-        self.samples.setdefault(title, Sample(size=self.num_samples)).add(finding)
+        self.samples.setdefault(title, FindingSample(size=self.num_samples)).add(finding)
 
     def merge(self, other: "AuditReport") -> None:
         """Adds what another part of the run gave."""
@@ -106,7 +106,7 @@ class AuditReport:
         for strategy, soundness in other.soundness.items():
             self.soundness.setdefault(strategy, Soundness()).merge(soundness)
         for title, sample in other.samples.items():
-            self.samples.setdefault(title, Sample(size=self.num_samples)).merge(sample)
+            self.samples.setdefault(title, FindingSample(size=self.num_samples)).merge(sample)
 
 
 def render(report: AuditReport) -> str:

@@ -28,7 +28,7 @@ _SHOWS_ANSWER = re.compile(r"(?:answer|ans)\b(?!\s*(?:[-+*/%|&^]|//|\*\*)?=(?!=)
 Convert = Callable[[object], "str | None"]
 
 
-class Formula(str):
+class FormulaText(str):
     """The text of a formula, for the symbolic layer."""
 
 

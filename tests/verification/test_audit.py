@@ -9,7 +9,7 @@ import pytest
 
 from siked_ray.errors import DataError
 from siked_ray.verification.audit import audit_run, is_close
-from siked_ray.verification.audit_report import Finding, Sample, render
+from siked_ray.verification.audit_report import Finding, FindingSample, render
 
 
 def _write(path: Path, rows: list[dict[str, object]]) -> None:
@@ -84,7 +84,11 @@ def test_a_sample_does_not_depend_on_the_order_of_arrival() -> None:
         )
         for i in range(100)
     ]
-    forwards, backwards, halves = Sample(size=5), Sample(size=5), [Sample(size=5), Sample(size=5)]
+    forwards, backwards, halves = (
+        FindingSample(size=5),
+        FindingSample(size=5),
+        [FindingSample(size=5), FindingSample(size=5)],
+    )
     for finding in findings:
         forwards.add(finding)
         halves[int(finding.request_id[1:]) % 2].add(finding)

@@ -15,9 +15,9 @@ def warm_up(*, algebra: bool) -> None:
 
         safe_strings.install()
         symbolic.warm_up()
-    from siked_ray.verification.sandbox import program
+    from siked_ray.verification.sandbox.warm_up import warm_up_programs
 
-    program.warm_up(algebra=algebra)
+    warm_up_programs(algebra=algebra)
 
 
 def run(task: dict[str, Any], *, algebra: bool) -> dict[str, Any]:
