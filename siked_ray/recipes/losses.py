@@ -1,9 +1,11 @@
 """Which loss matters (after arXiv 2407.19409): the same rows, a student for each objective, one table."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from siked_ray.core.claim import Record, claims_of
 from siked_ray.core.objective import ObjectiveSpec
 from siked_ray.core.problem import Split
 from siked_ray.core.rollout import FREE
@@ -75,6 +77,13 @@ def run(lab: Lab, config: Config) -> Decision:
             StageId(Kind.EVALUATION, name), dict.fromkeys(exam.problems, answers[name]), against
         )
     return lab.decide(StageId(Kind.DECISION, "losses"), lambda: _best(figures))
+
+
+def summarise(records: Sequence[Record]) -> dict[str, Any]:
+    """Each student against the first."""
+    measured = {one.id.label: one.metrics for one in records if one.id.kind is Kind.EVALUATION}
+    first, *others = measured or [""]
+    return {"claims": [one for name in others for one in claims_of(measured[name], name, first, first)]}
 
 
 def _best(figures: dict[str, Figures]) -> Decision:

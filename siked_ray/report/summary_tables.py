@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from siked_ray.report.numbers import NOTHING, count, decimals, duration, percent, rate, share
+from siked_ray.report.numbers import NOTHING, count, decimals, duration, percent, probability, rate, share
 from siked_ray.report.view import View, lookup, number
 
 Cells = Sequence[str]
@@ -26,6 +26,12 @@ class SummaryTable:
     rows: Sequence[Cells]
     best: int | None = None
     num_text_columns: int = 1
+
+
+def claims(view: View) -> SummaryTable:
+    """What a paired test says of the recipe's question."""
+    rows = [[one["sentence"], probability(one["p_value"])] for one in view.claims]
+    return SummaryTable(title="Claims", headings=["by a paired test on the same problems", "p (McNemar)"], rows=rows)
 
 
 def mixtures(view: View) -> SummaryTable:

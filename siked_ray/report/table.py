@@ -67,7 +67,7 @@ def _strategies(entries: list[dict[str, Any]]) -> list[str]:
 
 
 def print_results(summary: dict[str, Any], *, best_student: Callable[[int], str]) -> None:
-    """The table and where the best student lies, on standard output."""
+    """The table, what the recipe claims, and where the best student lies, on standard output."""
     width = None if sys.stdout.isatty() else 160
     console = Console(width=width)
     view = View(summary)
@@ -75,6 +75,8 @@ def print_results(summary: dict[str, Any], *, best_student: Callable[[int], str]
         print_table(console, arms(view))
     else:
         console.print(iteration_table(summary))
+    for claim in view.claims:
+        console.print(claim["sentence"], highlight=False, markup=False)
     best = summary["best_iteration"]
     if best is not None:
         console.print(f"* best by held-out free accuracy: iteration {best}, {best_student(best)}", highlight=False)

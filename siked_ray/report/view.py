@@ -43,6 +43,7 @@ class View:
         self.strategies = _strategy_names(self.iterations)
         self.datasets = _unique(name for entry in self.iterations for name in _evaluation(entry))
         self.arms: Sequence[Mapping[str, Any]] = summary.get("arms") or []
+        self.claims: Sequence[Mapping[str, Any]] = summary.get("claims") or []
         self.stages: Sequence[Mapping[str, Any]] = summary.get("stages") or []
 
     @property

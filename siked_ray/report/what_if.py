@@ -28,7 +28,7 @@ def recompute_mixture(run_dir: str, iteration: int, overrides: Sequence[str] = (
     strategy; None where the iteration has not been trained. Raises ConfigError and DataError.
     """
     storage = Storage(run_dir)
-    config = with_mixture_settings(read_config(storage), overrides)
+    config = with_mixture_settings(_of_siked(storage), overrides)
     teacher = storage.files(names.TEACHER_ROLLOUTS, ".parquet")
     student = storage.files(names.student_rollouts(iteration), ".parquet") if iteration else []
     if not teacher:
@@ -52,7 +52,7 @@ def recompute_mixture(run_dir: str, iteration: int, overrides: Sequence[str] = (
 def sampled_iterations(run_dir: str) -> list[int]:
     """Iterations of a run whose mixture can be recomputed; DataError when the directory holds no run."""
     storage = Storage(run_dir)
-    last = read_config(storage).iterations.max
+    last = _of_siked(storage).iterations.max
     return [i for i in range(last + 1) if i == 0 or storage.files(names.student_rollouts(i), ".parquet")]
 
 
@@ -61,6 +61,17 @@ def read_config(storage: Storage) -> Config:
     if not storage.exists(names.CONFIG):
         raise DataError(f"{storage.root} is no run directory, it has no {names.CONFIG}.")
     return read_resolved(storage.read_text(names.CONFIG), storage.path(names.CONFIG))
+
+
+def _of_siked(storage: Storage) -> Config:
+    """Its settings; ConfigError for a run whose rows are no mixture of a teacher's and a student's."""
+    config = read_config(storage)
+    if config.recipe != "siked":
+        raise ConfigError(
+            f"{storage.root} was made by recipe {config.recipe}, whose training rows are no mixture of teacher and "
+            "student; siked mix recomputes those of recipe siked."
+        )
+    return config
 
 
 def with_mixture_settings(config: Config, overrides: Sequence[str]) -> Config:

@@ -16,7 +16,8 @@ from siked_ray.errors import ConfigError
 from siked_ray.launch.directory_state import check_run_directory
 from siked_ray.preflight.branch import find_branch, take_over
 from siked_ray.preflight.check import check
-from tests.driver.test_lab import SETTINGS, STAGES, Run, first_mixture
+from siked_ray.recipes import losses
+from tests.driver.test_lab import SETTINGS, STAGES, Run, first_mixture, share
 
 pytestmark = pytest.mark.slow
 
@@ -175,6 +176,20 @@ def test_stages_that_were_made_from_the_same_are_taken_over(make_config, monkeyp
     stages = {stage["name"]: stage["branched"] for stage in run.summary()["stages"]}
     assert [name for name, is_branched in stages.items() if is_branched] == taken
     assert run.summary()["start_from"]["by_fingerprint"] is True
+
+
+def test_another_recipe_takes_over_what_it_has_in_common(make_config, monkeypatch, parent: Run):
+    """A grid of losses learns from what SIKeD's teacher was sampled for."""
+    grid = "options.grid={plain: {objective: cross_entropy}, again: {objective: cross_entropy}}"
+    run = whole(make_config, monkeypatch, parent, "recipe=losses", grid)
+    run.generating.solves = lambda weights, *which: share(*which) < {"plain": 0.4, "again": 0.6}[weights]
+    losses.run(run.lab(), run.config)
+    assert run.committed[0] == "table_rows" and "rollouts_teacher" not in run.committed
+    stages = {stage["name"]: stage["branched"] for stage in run.summary()["stages"]}
+    assert [name for name, is_branched in stages.items() if is_branched] == ["rollouts_teacher"]
+    assert run.trained[0][2] == parent.trained[0][2], "the same rows as SIKeD's iteration 0"
+    said = [claim["sentence"] for claim in run.summary()["claims"]]
+    assert len(said) == 2 and all(one.startswith("again ") and "plain" in one for one in said)
 
 
 def test_the_same_settings_take_over_everything_but_decisions(make_config, monkeypatch, parent: Run):

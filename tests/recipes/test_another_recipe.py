@@ -108,6 +108,13 @@ def test_the_report_has_no_words_of_another_algorithm(run: Run, capsys, argument
     assert "against" in page and '<td class="text">base</td>' in page
 
 
+def test_it_has_no_mixtures_to_recompute(run: Run, capsys):
+    for more in ([], ["--iteration", "0"]):
+        assert main(["mix", run.config.run_dir, *more]) == 2
+        said = capsys.readouterr().err
+        assert "was made by recipe alone, whose training rows are no mixture" in said and said.count("\n") == 1
+
+
 def test_the_card_of_its_student_says_who_made_it(run: Run):
     card = model_card(run.summary(), run.config.model_dump(mode="json"), 0)
     assert "trained by the recipe alone (iteration 0)" in card

@@ -1,0 +1,98 @@
+"""What a recipe ends in: sentences "A beats B by x points [lo, hi]" that a paired test has checked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from siked_ray.core.problem import Split
+from siked_ray.core.stage import Kind, StageId
+
+
+class Record(Protocol):
+    """What the ledger says of a stage that is committed."""
+
+    @property
+    def id(self) -> StageId: ...
+
+    @property
+    def metrics(self) -> Mapping[str, Any]: ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """`one` against `other` on the same problems: the difference of their free accuracies, its 95 % interval, and the
+    two-sided p of McNemar's exact test."""
+
+    one: str
+    other: str
+    problem_set: str
+    num_problems: int
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether one of them is better: the interval does not have 0 in it."""
+        low, high = self.interval
+        return low > 0 or high < 0
+
+    @property
+    def sentence(self) -> str:
+        """For the report, in points of a hundred."""
+        low, high = (_signed(bound) for bound in self.interval)
+        size = f"[{low}, {high}] on {self.num_problems:,} problems of {self.problem_set}"
+        if not self.holds:
+            return f"{self.one} and {self.other} cannot be told apart: {_signed(self.difference)} points {size}"
+        word = "beats" if self.difference > 0 else "is worse than"
+        return f"{self.one} {word} {self.other} by {abs(100 * self.difference):.1f} points {size}"
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """For the summary."""
+        return {
+            "one": self.one,
+            "other": self.other,
+            "problem_set": self.problem_set,
+            "num_problems": self.num_problems,
+            "difference": self.difference,
+            "interval": list(self.interval),
+            "p_value": self.p_value,
+            "holds": self.holds,
+            "sentence": self.sentence,
+        }
+
+
+def claims_of(figures: Mapping[str, Mapping[str, Any]], one: str, other: str, label: str) -> list[Claim]:
+    """What the figures of `one`, by problem set, say of it against `other`, which they call `label` under "paired";
+    of problem sets that have no such comparison nothing."""
+    return [
+        Claim(
+            one=one,
+            other=other,
+            problem_set=problem_set,
+            num_problems=paired["num_problems"],
+            difference=paired["difference"],
+            interval=tuple(paired["interval"]),
+            p_value=paired["p_value"],
+        )
+        for problem_set, metrics in figures.items()
+        if (paired := metrics.get("paired", {}).get(label))
+    ]
+
+
+def gains_of_the_loop(records: Sequence[Record]) -> list[Claim]:
+    """Whether iterations were worth it: the best one, or the last where that is iteration 0, against iteration 0. On
+    the held-out problems, which chose the best one, only where there are no others."""
+    decisions = [one.metrics for one in records if one.id.kind is Kind.DECISION]
+    measured = [one for one in records if one.id.kind in (Kind.EVALUATION, Kind.TESTS) and one.id.iteration is not None]
+    if not decisions or not measured:
+        return []
+    iteration = decisions[-1]["best_iteration"] or max(one.id.iteration or 0 for one in measured)
+    figures = {name: found for one in measured if one.id.iteration == iteration for name, found in one.metrics.items()}
+    tests = {name: found for name, found in figures.items() if name != Split.VALIDATION.value}
+    return claims_of(tests or figures, f"iteration {iteration}", "iteration 0", "iteration_0")
+
+
+def _signed(difference: float) -> str:
+    return f"{100 * difference:+.1f}".replace("-", "−")
