@@ -15,8 +15,8 @@ demo: $(VENV)/ready
 	$(BIN)/siked run jobs/demo.yaml
 
 # A real student: its weights are a package of the index, which is not imported (it would want llama.cpp), only its file
-# is used. GPT-4's rationales are yours to bring (README.md): RATIONALES is the folder with them. For less, or for a
-# processor that is slow in bfloat16: make real REAL="data.limit=20 training.precision=float32 engine.dtype=float32 run_dir=runs/short".
+# is used. GPT-4's rationales are yours to bring (README.md): RATIONALES is the folder with them. For less:
+# make real REAL="data.limit=20 run_dir=runs/short".
 RATIONALES ?= ../shared/data/teachers
 REAL       ?=
 real: $(VENV)/real
@@ -32,13 +32,20 @@ $(VENV)/real: $(VENV)/ready requirements/real.lock
 	$(UV) pip install -q --python $(BIN)/python --no-deps -r requirements/real.lock
 	touch $@
 
-# Everything. Clusters of several raylets get a process per file: what Ray leaves behind of one disturbs the next
-# (docs/log.md).
+# Everything.
 test: $(VENV)/ready lint test-fast
 	$(BIN)/python -m pytest -m "slow and not engines and not gpu" -n 2
-	$(BIN)/python -m pytest -m "engines or gpu" --ignore=tests/cluster
-	set -e; for file in $$(grep -lE "mark\.(engines|gpu)" tests/cluster/test_*.py); do \
-	  $(BIN)/python -m pytest -m "engines or gpu" $$file; done
+	$(MAKE) -j2 -Otarget -k test-engines
+
+# What starts Ray, vLLM or training processes: a process for each file, since what one cluster leaves behind disturbs the
+# next (docs/log.md); two at once, since they wait more than they work; the longest first.
+LONGEST := $(addprefix tests/,training/test_trainer.py cluster/test_two_nodes.py engines/test_real_student.py \
+             cluster/test_losses.py cluster/test_draining.py engines/test_whole_loop.py)
+ENGINES := $(shell grep -rlE "^pytestmark.*mark\.(engines|gpu)|^@pytest.mark.(engines|gpu)" tests --include="test_*.py")
+.PHONY: test-engines $(ENGINES)
+test-engines: $(LONGEST) $(filter-out $(LONGEST),$(ENGINES))
+$(ENGINES): $(VENV)/ready
+	$(BIN)/python -m pytest -m "engines or gpu" $@ || [ $$? -eq 5 ]  # 5: all of it needs what is not here
 
 # No engine, no Ray, no training process: while you write.
 test-fast: $(VENV)/ready

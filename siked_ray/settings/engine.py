@@ -23,7 +23,10 @@ class EngineSettings(Settings):
     pipeline_parallel_size: PositiveInt = Field(default=1, description="Groups of layers, each on GPUs of its own.")
     max_num_seqs: PositiveInt = Field(default=256, description="Sequences an engine decodes at once.")
     max_model_len: PositiveInt | None = Field(default=None, description="Context in tokens (default: the model's).")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(default="auto", description="Weights' type.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto",
+        description="Weights' type. auto: vLLM's choice, and float32 on processors without AVX512_BF16 or AMX.",
+    )
     kv_cache_gib: Annotated[float, Field(gt=0)] = Field(default=1.0, description="Cache per engine on CPUs, in GiB.")
     gpu_memory_utilization: Fraction = Field(
         default=0.9, description="Share of its part of each GPU that an engine may fill."

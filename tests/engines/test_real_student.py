@@ -70,8 +70,6 @@ def test_one_iteration_on_60_problems(weights: Path, tmp_path: Path) -> None:
         "iterations.max=1",
         "generation.max_new_tokens=32",
         "evaluation.max_new_tokens=32",
-        "training.precision=float32",
-        "engine.dtype=float32",
         timeout_s=800,
     )
     assert done.returncode == 0, done.stderr

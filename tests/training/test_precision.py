@@ -1,6 +1,7 @@
 """In which precision a stage is trained: by the processors, the size of the student, and what the run was begun in."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,14 +10,31 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from siked_ray.core.stage import TEACHER, Kind, StageId
+from siked_ray.data import processor
+from siked_ray.data.processor import bfloat16_units
 from siked_ray.driver.training import precision_so_far
+from siked_ray.generation.engines import vllm_options
+from siked_ray.generation.engines.vllm_options import EngineOptions
 from siked_ray.report.screen import machine
 from siked_ray.training.compute import precision
-from siked_ray.training.compute.precision import bfloat16_units, gains_by_bfloat16, num_parameters
+from siked_ray.training.compute.precision import gains_by_bfloat16, num_parameters
 from siked_ray.training.stage import begun
 from siked_ray.training.stage.begun import begun_in, precision_of
 from siked_ray.training.stage.checkpoint import Facts, read_facts
 
+OPTIONS = EngineOptions(
+    use_gpu=False,
+    num_threads=1,
+    max_num_seqs=8,
+    max_model_len=512,
+    dtype="auto",
+    kv_cache_gib=0.1,
+    gpu_memory_utilization=0.9,
+    tensor_parallel_size=1,
+    pipeline_parallel_size=1,
+    batch_invariant=False,
+    trust_remote_code=False,
+)
 CPU_INFO = "processor\t: 0\nmodel name\t: Some avx512_bf16 CPU\nflags\t\t: fpu avx512f {}\n"
 
 
@@ -33,12 +51,23 @@ def test_units_are_flags_of_the_processor(flags: str, units: list[str]):
 
 
 def test_nothing_is_known_of_other_systems(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(processor, "_CPU_INFO", tmp_path / "cpuinfo")
     assert bfloat16_units() == []
     assert "students train in float32" in machine._bfloat16().found
     (tmp_path / "cpuinfo").write_text(CPU_INFO.format("amx_bf16"))
     assert bfloat16_units() == ["amx_bf16"]
     assert machine._bfloat16().found == "amx_bf16: students of 50,000,000 parameters and more train in bfloat16"
+
+
+@pytest.mark.parametrize(("units", "dtype"), [([], "float32"), (["amx_bf16"], "auto")])
+def test_engines_take_float32_where_bfloat16_is_slow(monkeypatch: pytest.MonkeyPatch, units: list[str], dtype: str):
+    monkeypatch.setattr(vllm_options, "bfloat16_units", lambda: units)
+    arguments = {
+        asked: vllm_options.engine_arguments("student", replace(OPTIONS, dtype=asked)) for asked in ("auto", "bfloat16")
+    }
+    assert (arguments["auto"]["dtype"], arguments["bfloat16"]["dtype"]) == (dtype, "bfloat16")
+    on_gpu = vllm_options.engine_arguments("student", replace(OPTIONS, use_gpu=True))
+    assert on_gpu["dtype"] == "auto"
 
 
 def test_small_students_stay_in_float32(tiny_model: str, monkeypatch: pytest.MonkeyPatch):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from siked_ray.data.processor import bfloat16_units
+
 #: Read by vLLM at import. One OpenMP thread unless told otherwise, and no binding: two engines otherwise share one
 #: core, 7x slower.
 CPU_ENVIRONMENT = {
@@ -51,7 +53,7 @@ def engine_arguments(model: str, options: EngineOptions) -> dict[str, Any]:
     """Arguments of vLLM's EngineArgs."""
     arguments: dict[str, Any] = {
         "model": model,
-        "dtype": options.dtype,
+        "dtype": _dtype(options),
         "max_model_len": options.max_model_len,
         "max_num_seqs": options.max_num_seqs,
         "trust_remote_code": options.trust_remote_code,
@@ -77,6 +79,13 @@ def engine_arguments(model: str, options: EngineOptions) -> dict[str, Any]:
         "enable_chunked_prefill": False,
         "max_num_batched_tokens": max(_MIN_BATCHED_TOKENS_ON_CPU, options.max_model_len),
     }
+
+
+def _dtype(options: EngineOptions) -> str:
+    """On processors without instructions for bfloat16, which vLLM takes on CPUs, products of it take minutes."""
+    if options.dtype == "auto" and not options.use_gpu and not bfloat16_units():
+        return "float32"
+    return options.dtype
 
 
 def _num_gpus(options: EngineOptions) -> int:

@@ -12,7 +12,8 @@ from importlib.metadata import PackageNotFoundError, requires, version
 
 from packaging.requirements import Requirement
 
-from siked_ray.training.compute.precision import MIN_PARAMETERS, bfloat16_units
+from siked_ray.data.processor import bfloat16_units
+from siked_ray.training.compute.precision import MIN_PARAMETERS
 
 _GIB = 1 << 30
 _MIN_MEMORY_GIB = 8

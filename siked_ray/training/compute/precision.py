@@ -1,22 +1,12 @@
 """In which precision a student is trained, where `precision: auto` leaves it open."""
 
-from pathlib import Path
 from typing import Any
 
+from siked_ray.data.processor import bfloat16_units
+
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
-#: Flags in /proc/cpuinfo of processors that multiply matrices of bfloat16 themselves.
-_UNITS = ("avx512_bf16", "amx_bf16")
-_CPU_INFO = Path("/proc/cpuinfo")
 #: A student of fewer parameters stays in float32 on CPUs: its steps are calls more than products (docs/log.md).
 MIN_PARAMETERS = 50_000_000
-
-
-def bfloat16_units(cpu_info: str | None = None) -> list[str]:
-    """What this processor multiplies matrices of bfloat16 with, of AVX512_BF16 and AMX; none where that is unknown."""
-    if cpu_info is None:
-        cpu_info = _CPU_INFO.read_text() if _CPU_INFO.exists() else ""
-    flags = {flag for line in cpu_info.splitlines() if line.startswith("flags") for flag in line.split()}
-    return [unit for unit in _UNITS if unit in flags]
 
 
 def gains_by_bfloat16(path: str, *, trust_remote_code: bool = False) -> bool:
