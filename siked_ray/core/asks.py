@@ -1,6 +1,7 @@
 """What a sampling stage asks of a model: problems, what is requested of each, and a text of earlier stages or none."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from siked_ray.core.ids import content_hash
@@ -15,10 +16,12 @@ def ask_id(requested: str, context: str | None = None) -> str:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rendered:
-    """What a model is given: its prompt, and the beginning of its response that is forced ("" for none)."""
+    """What a model is given: its prompt, and the beginning of its response that is forced ("" for none). `looked_for`
+    are beginnings by strategy, where the question is with which one the model begins by itself."""
 
     prompt: str
     forced: str = ""
+    looked_for: Mapping[str, str] = field(default_factory=dict)
 
 
 class Render(Protocol):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from siked_ray.core.asks import Rendered
-from siked_ray.core.rollout import FREE
+from siked_ray.core.rollout import FREE, TAG_ALONE
 from siked_ray.core.strategy import Strategy, clean_rationale
 
 
@@ -35,15 +35,19 @@ class TeacherPrompts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudentPrompts:
-    """Renders an ask as the student's prompt, with the tag of the strategy forced, or none where it chooses (FREE)."""
+    """Renders an ask as the student's prompt, with the tag of the strategy forced, or none where it chooses (FREE, or
+    TAG_ALONE where that is all one wants to know)."""
 
     templates: PromptTemplates
     strategies: tuple[Strategy, ...]
     stop: tuple[str, ...] = ()
 
     def __call__(self, question: str, requested: str, context: str | None) -> Rendered:
+        prompt = student_prompt(self.templates, question)
+        if requested == TAG_ALONE:
+            return Rendered(prompt=prompt, looked_for={one.name: one.tag for one in self.strategies})
         tag = "" if requested == FREE else next(one.tag for one in self.strategies if one.name == requested)
-        return Rendered(prompt=student_prompt(self.templates, question), forced=tag)
+        return Rendered(prompt=prompt, forced=tag)
 
 
 def teacher_prompt(templates: PromptTemplates, strategy: Strategy, question: str) -> str:

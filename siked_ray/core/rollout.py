@@ -9,6 +9,9 @@ from siked_ray.core.verdict import Verdict
 #: Strategy name of a request in which the student chooses its own tag.
 FREE = "free"
 
+#: A request in which the student chooses, and nothing but its tag is decoded; such rows are not kept.
+TAG_ALONE = "free:tag"
+
 #: An integer that is stored with 64 bits; others are with 32.
 Long = Annotated[int, "int64"]
 

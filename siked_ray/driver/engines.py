@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from siked_ray.core.asks import Asks
 from siked_ray.core.reporting import Reporter
+from siked_ray.core.rollout import TAG_ALONE
 from siked_ray.errors import StageError
 from siked_ray.generation.calls import RowsToDo
 from siked_ray.generation.dispatch import Dispatch
@@ -212,7 +213,8 @@ def _check_quarantine(sink: RowSink, asks: Asks, num_rows: int, max_fraction: fl
 
 
 def _figures(stats: EngineStats, seconds: float) -> dict[str, str]:
-    solved = " · ".join(f"{name} {stats.solved[name] / n:.0%}" for name, n in sorted(stats.rows.items()) if n)
+    shown = sorted((name, n) for name, n in stats.rows.items() if n and name != TAG_ALONE)
+    solved = " · ".join(f"{name} {stats.solved[name] / n:.0%}" for name, n in shown)
     return {
         "solved": solved or "-",
         "correct": f"{stats.accepted:,} of {stats.samples:,} samples",

@@ -1,7 +1,7 @@
 """The sampling stages: what is asked of whom, and the figures of what came."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from siked_ray.capacity.await_capacity import Placement
@@ -11,7 +11,7 @@ from siked_ray.core.problem import Problem, Split
 from siked_ray.core.prompts import StudentPrompts, TeacherPrompts
 from siked_ray.core.reasoning import Accept
 from siked_ray.core.reporting import Reporter
-from siked_ray.core.rollout import FREE
+from siked_ray.core.rollout import FREE, TAG_ALONE
 from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.stage import Kind, StageId
 from siked_ray.data import run_directory as names
@@ -20,6 +20,7 @@ from siked_ray.driver.engines import EnginePools, SamplingReport
 from siked_ray.driver.figures import cost_of_servers, sampling_metrics
 from siked_ray.driver.titles import title_of, title_of_candidate
 from siked_ray.generation.durable import compact, discard_pending, quarantined_rows
+from siked_ray.generation.tag_alone import take_over
 from siked_ray.generation.task import GenerationTask, RowSink
 from siked_ray.recipes.verbs import Asked, Model
 from siked_ray.settings import STUDENT, TEACHER, TeacherPart
@@ -54,18 +55,17 @@ class Sampling:
         if model.engines == TEACHER:
             return self._teacher(stage, asked, how, sink)
         self._placement.before_sampling(STUDENT)
-        report = self._student(stage, model.weights, asked, how, sink, title_of(stage))
         if stage.kind is Kind.ANSWERS:
-            compact(sink)
-            return asdict(report)
+            report, num_taken_over = self._answers(stage, model.weights, asked, how, sink, title_of(stage))
+            return asdict(report) | {"taken_over": num_taken_over}
+        report = self._student(stage, model.weights, asked, how, sink, title_of(stage))
         return self._metrics(sink, report, how.accept)
 
     def answers(self, stage: StageId, weights: str, problem_sets: Sequence[str], title: str) -> None:
         """Greedy rollouts of any student, free and forced, on sets of problems; outside a recipe."""
         asked = Asked(problems=tuple(problem_sets), requested=(FREE, *self._config.strategies))
         sink = RowSink(storage=self._storage, folder=names.place_of(stage), stage=stage.name)
-        self._student(stage, weights, asked, self._config.evaluation.plan(), sink, title)
-        compact(sink)
+        self._answers(stage, weights, asked, self._config.evaluation.plan(), sink, title)
 
     def candidate(self, training: StageId, weights: str, step: int, problem_set: str) -> str:
         """Greedy free rollouts of one candidate of a training stage on a set of problems; their folder."""
@@ -113,6 +113,20 @@ class Sampling:
         title = f"{source.part.key} rationales"
         write_existing(source, [Problem(**row) for row in rows], self._config, sink, board=self._board, title=title)
 
+    def _answers(
+        self, stage: StageId, weights: str, asked: Asked, how: SamplingPlan, sink: RowSink, title: str
+    ) -> tuple[SamplingReport, int]:
+        """Sample and compact; also how many free rows were taken over from forced ones (`generation.tag_alone`)."""
+        report, num_taken_over = SamplingReport(), 0
+        if self._config.engine_of(STUDENT).is_deterministic and _has_twins(asked, how):
+            forced = [name for name in asked.requested if name != FREE]
+            report = self._student(stage, weights, replace(asked, requested=(*forced, TAG_ALONE)), how, sink, title)
+            asks = self._asks(asked, asked.requested, StudentPrompts)
+            num_taken_over = take_over(sink, self._task(stage, asks, weights.rpartition("/")[2], weights, how))
+        report += self._student(stage, weights, asked, how, sink, title)
+        compact(sink)
+        return report, num_taken_over
+
     def _student(
         self,
         stage: StageId,
@@ -159,3 +173,9 @@ class Sampling:
     def _metrics(self, sink: RowSink, report: SamplingReport, accept: Accept) -> dict[str, Any]:
         counts = sampling_metrics(self._storage, compact(sink), self._config.strategies, accept)
         return counts | {"quarantined": len(quarantined_rows(self._storage, sink.stage))} | asdict(report)
+
+
+def _has_twins(asked: Asked, how: SamplingPlan) -> bool:
+    """Whether free responses are asked for beside forced ones of the same prompts, and both are greedy."""
+    own_prompts = asked.table is None and asked.render is None
+    return own_prompts and how.temperature == 0 and FREE in asked.requested and len(asked.requested) > 1

@@ -17,10 +17,14 @@ from siked_ray.core.reasoning import Reasoning
 from siked_ray.core.rollout import Rollout, reasoning_columns
 from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.generation.engine import Engine, Prompt, RequestRejected, Sample, SamplingParameters
+from siked_ray.generation.finished import Quarantined, SampledRow, not_sampled
 from siked_ray.generation.row_sampler import RowSampler
 from siked_ray.generation.said import Said, read_sample
+from siked_ray.generation.tag_alone import num_tokens_to_decode, strategy_begun_with
 from siked_ray.generation.task import GenerationTask, Row
 from siked_ray.verification.soundness import reasoning_of
+
+_TAG_ALONE = Judgement(verdict=Verdict.UNPARSED, predicted=None, reason="its tag alone was decoded")
 
 
 class Judge(Protocol):
@@ -31,24 +35,6 @@ class Judge(Protocol):
 
     def judge_at_once(self, strategy: str, completion: str, answer: str) -> Judgement | None:
         """The same, or None where that would have to wait for another process."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Quarantined:
-    """A row that cannot be sampled, and why."""
-
-    problem_id: str
-    requested: str
-    ask_id: str
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SampledRow:
-    """A finished row: all the samples that were drawn, in the order of their indices."""
-
-    row: Row
-    rollouts: tuple[Rollout, ...]
 
 
 @dataclass(slots=True)
@@ -102,10 +88,10 @@ class BatchSampler:
         finished: _Finished = queue.SimpleQueue()
         for row in rows:
             live = self._prepare(row, finished)
-            if isinstance(live, Quarantined):
-                finished.put(live)
-            else:
+            if isinstance(live, _LiveRow):
                 self._draw(live)
+            else:
+                finished.put(live)
         for _ in rows:
             outcome = finished.get()
             if isinstance(outcome, Exception):
@@ -132,6 +118,8 @@ class BatchSampler:
         if isinstance(arrived, Rollout):
             return arrived
         row = draw.live.row
+        if row["tags"] is not None:
+            return self._rollout(draw, arrived, self._said_by_tag(row, arrived), _TAG_ALONE)
         said = read_sample(arrived.text, row["requested"], self._strategies, self._task.thought_tags)
         judgement = self._judged_at_once(said, row["answer"], arrived)
         if judgement is not None:
@@ -139,6 +127,11 @@ class BatchSampler:
         judging = self._executor.submit(self._judged, draw, arrived, said)
         judging.add_done_callback(lambda judged: self._arrivals.put((draw, judged)))
         return None
+
+    def _said_by_tag(self, row: Row, sample: Sample) -> Said:
+        begun_with = strategy_begun_with(row, sample)
+        strategy = self._strategies[begun_with] if begun_with else None
+        return Said(strategy=strategy, completion="", num_thought_chars=0)
 
     def _arrived(self, draw: _Draw, outcome: Rollout | RequestRejected) -> None:
         """Count a sample in, and draw more or finish the row."""
@@ -154,15 +147,15 @@ class BatchSampler:
             self._engine.forget(live.prompt)
             live.finished.put(_finished(live))
 
-    def _prepare(self, row: Row, finished: _Finished) -> _LiveRow | Quarantined:
+    def _prepare(self, row: Row, finished: _Finished) -> _LiveRow | Quarantined | SampledRow:
         if row["refusal"] is not None:
-            return _quarantined(row, row["refusal"])
+            return not_sampled(row, row["refusal"])
         prompt = Prompt(text=row["prompt"], token_ids=row["token_ids"])
         plan, context = self._task.plan, self._engine.max_model_len
         if prompt.token_ids is not None and context is not None:
             room = context - len(prompt.token_ids)
             if room < plan.max_new_tokens:
-                return _quarantined(
+                return not_sampled(
                     row,
                     f"prompt of {len(prompt.token_ids)} tokens leaves {max(room, 0)} of a context of {context}, "
                     f"and {plan.max_new_tokens} new tokens are asked for",
@@ -182,8 +175,9 @@ class BatchSampler:
             seed=draw.seed,
             temperature=plan.temperature,
             top_p=plan.top_p,
-            max_new_tokens=plan.max_new_tokens,
+            max_new_tokens=num_tokens_to_decode(row) if row["tags"] else plan.max_new_tokens,
             stop=self._task.stop,
+            with_token_ids=row["tags"] is not None,
         )
         self._engine.submit(live.prompt, parameters).add_done_callback(
             lambda future: self._arrivals.put((draw, future))
@@ -236,9 +230,5 @@ def _reasoning(question: str, said: Said, sample: Sample, judgement: Judgement) 
 
 def _finished(live: _LiveRow) -> SampledRow | Quarantined:
     if live.rejection is not None:
-        return _quarantined(live.row, live.rejection)
+        return not_sampled(live.row, live.rejection)
     return SampledRow(row=live.row, rollouts=tuple(sorted(live.rollouts, key=lambda one: one.sample_index)))
-
-
-def _quarantined(row: Row, reason: str) -> Quarantined:
-    return Quarantined(problem_id=row["problem_id"], requested=row["requested"], ask_id=row["ask_id"], reason=reason)

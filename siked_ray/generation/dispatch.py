@@ -13,10 +13,10 @@ from typing import Any
 
 from siked_ray.core.ids import content_hash
 from siked_ray.errors import StageError
-from siked_ray.generation.batch_sampler import Quarantined
 from siked_ray.generation.calls import Call, RowsToDo, after_a_loss, rows_per_call
 from siked_ray.generation.durable import finished_rows, write_quarantine
 from siked_ray.generation.engine import EngineFailure
+from siked_ray.generation.finished import Quarantined
 from siked_ray.generation.generator import EngineFacts
 from siked_ray.generation.order_session import EngineProgress
 from siked_ray.generation.pool import EnginePool

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from siked_ray.core.rollout import Rollout
+from siked_ray.core.rollout import TAG_ALONE, Rollout
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.data.tables import read_columns
-from siked_ray.generation.batch_sampler import Quarantined, SampledRow
+from siked_ray.generation.finished import Quarantined, SampledRow
 from siked_ray.generation.task import RowKey, RowSink
 
 if TYPE_CHECKING:
@@ -151,12 +151,15 @@ def discard_pending(storage: Storage, folder: str) -> None:
 
 
 def _unique_rows(sink: RowSink) -> "Iterator[pa.Table]":
-    """Tables of the pending parts without rows that were in an earlier part, or earlier in the same one."""
+    """Tables of the pending parts without rows that were in an earlier part, or earlier in the same one, and without
+    those that are not kept."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     seen: set[int] = set()
     for name in sink.storage.files(pending(sink.folder), ".parquet"):
         part = _with_ask_ids(read_columns(sink.storage, "rollouts", [name]), "requested")
+        part = part.filter(pc.not_equal(part["requested"], TAG_ALONE))
         keys = [hash(key) for key in _row_keys(part)]
         first = dict(zip(reversed(part["request_id"].to_pylist()), range(len(keys) - 1, -1, -1), strict=True))
         new = sorted(index for index in first.values() if keys[index] not in seen)

@@ -28,24 +28,27 @@ class Prompt:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """One completion. `finished` is False when the model came to no end: at the token limit, or for what a server calls
-    `ending` (empty where it is the limit)."""
+    `ending` (empty where it is the limit). `token_ids` are there where they were asked for."""
 
     text: str
     num_prompt_tokens: int
     num_tokens: int
     finished: bool
     ending: str = ""
+    token_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingParameters:
-    """How one completion is sampled: from `seed` alone, or greedily at temperature 0; it ends before a `stop` text."""
+    """How one completion is sampled: from `seed` alone, or greedily at temperature 0; it ends before a `stop` text.
+    `with_token_ids` asks for its tokens as well, which a server does not have."""
 
     seed: int
     temperature: float
     top_p: float
     max_new_tokens: int
     stop: tuple[str, ...] = ()
+    with_token_ids: bool = False
 
 
 class Engine(Protocol):

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from siked_ray.core.reasoning import Accept
+from siked_ray.core.rollout import TAG_ALONE
 from siked_ray.data.model_folder import local_model
-from siked_ray.generation.batch_sampler import BatchSampler, Quarantined, SampledRow
+from siked_ray.generation.batch_sampler import BatchSampler
 from siked_ray.generation.durable import RowWriter
 from siked_ray.generation.engine import OpenEngine
+from siked_ray.generation.finished import Quarantined, SampledRow
 from siked_ray.generation.order_session import EngineProgress, OrderSession
 from siked_ray.generation.ray_metrics import SamplingMeter
 from siked_ray.generation.task import EngineStats, GenerationTask, Order
@@ -144,8 +146,10 @@ class Generator:
 def _stats_of(row: SampledRow | Quarantined, accept: Accept) -> EngineStats:
     if isinstance(row, Quarantined):
         return EngineStats(rows=Counter([row.requested]))
-    accepted = sum(one.is_accepted(accept) for one in row.rollouts)
     requested = row.row["requested"]
+    if requested == TAG_ALONE:
+        return EngineStats(rows=Counter([requested]), generated_tokens=sum(one.num_tokens for one in row.rollouts))
+    accepted = sum(one.is_accepted(accept) for one in row.rollouts)
     return EngineStats(
         samples=len(row.rollouts),
         accepted=accepted,

@@ -4,8 +4,9 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from siked_ray.generation.batch_sampler import BatchSampler, Quarantined, SampledRow
+from siked_ray.generation.batch_sampler import BatchSampler
 from siked_ray.generation.durable import RowWriter
+from siked_ray.generation.finished import Quarantined, SampledRow
 from siked_ray.generation.task import Row
 
 #: Told of every finished row.

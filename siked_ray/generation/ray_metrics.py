@@ -1,7 +1,7 @@
 """Sampling in Ray's own metrics, as its dashboard and Prometheus read them."""
 
 from siked_ray.core.reasoning import Accept
-from siked_ray.generation.batch_sampler import SampledRow
+from siked_ray.generation.finished import SampledRow
 
 
 class SamplingMeter:

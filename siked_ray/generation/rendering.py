@@ -1,12 +1,13 @@
 """Requests as blocks of Arrow rows, rendered and tokenised by Ray Data tasks.
 
 Blocks stay in the object store; whoever wants their rows gets a reference. A row is {problem_id, question, answer,
-requested, context, ask_id, prompt, token_ids, refusal}: `prompt` holds what is forced too, `token_ids` are those of the
-model that is sampled (null for a server), `refusal` says why the row cannot be sampled (null where it can).
+requested, context, ask_id, prompt, token_ids, refusal, tags}: `prompt` holds what is forced too, `token_ids` are those
+of the model that is sampled (null for a server), `refusal` says why the row cannot be sampled (null where it can),
+`tags` are the token ids of each strategy's tag where only that is decoded (else null).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -83,6 +84,7 @@ def render_rows(rows: "pa.Table", render: Render, tokenizer: Any, chat: ChatForm
             "prompt": pa.array([one.prompt + one.forced for one in rendered], pa.string()),
             "token_ids": pa.array([one.token_ids for one in encoded], pa.list_(pa.int32())),
             "refusal": pa.array([one.refusal for one in encoded], pa.string()),
+            "tags": pa.array([one.tags for one in encoded], pa.map_(pa.string(), pa.list_(pa.int32()))),
         }
     )
 
@@ -91,18 +93,23 @@ def render_rows(rows: "pa.Table", render: Render, tokenizer: Any, chat: ChatForm
 class _Encoded:
     token_ids: list[int] | None
     refusal: str | None = None
+    tags: dict[str, list[int]] | None = None
 
 
 def _for_server(rendered: Sequence[Rendered]) -> list[_Encoded]:
     refusal = "a server cannot be told how a response begins"
-    return [_Encoded(None, refusal if one.forced else None) for one in rendered]
+    return [_Encoded(None, refusal if one.forced or one.looked_for else None) for one in rendered]
 
 
 def _tokenised(tokenizer: Any, rendered: Sequence[Rendered], chat: ChatFormat) -> list[_Encoded]:
     """Each prompt and each forced beginning once; the latter is tokenised as a piece of its own, as in training."""
     prompts = _encoded(partial(encode_prompts, tokenizer, chat=chat), [one.prompt for one in rendered])
-    beginnings = _encoded(partial(encode_texts, tokenizer), [one.forced for one in rendered if one.forced])
-    return [_together(prompts[one.prompt], beginnings.get(one.forced, _Encoded([]))) for one in rendered]
+    texts = [text for one in rendered for text in (one.forced, *one.looked_for.values()) if text]
+    beginnings = _encoded(partial(encode_texts, tokenizer), texts)
+    return [
+        _with_tags(_together(prompts[one.prompt], beginnings.get(one.forced, _Encoded([]))), one.looked_for, beginnings)
+        for one in rendered
+    ]
 
 
 def _encoded(encode: Callable[[list[str]], list[list[int]]], texts: Sequence[str]) -> dict[str, _Encoded]:
@@ -115,6 +122,13 @@ def _encoded(encode: Callable[[list[str]], list[list[int]]], texts: Sequence[str
         if len(unique) == 1:
             return {unique[0]: _Encoded(None, f"The prompt cannot be tokenised: {error!r}")}
         return {text: one for each in unique for text, one in _encoded(encode, [each]).items()}
+
+
+def _with_tags(one: _Encoded, looked_for: Mapping[str, str], beginnings: Mapping[str, _Encoded]) -> _Encoded:
+    if not looked_for:
+        return one
+    tags = {name: beginnings[text].token_ids for name, text in looked_for.items()}
+    return replace(one, tags={name: ids for name, ids in tags.items() if ids})
 
 
 def _together(prompt: _Encoded, beginning: _Encoded) -> _Encoded:

@@ -11,7 +11,7 @@ from siked_ray.core.thoughts import DEFAULT_THOUGHT_TAGS, ThoughtTags
 from siked_ray.data.storage import Storage
 
 #: A row of a block of requests (`siked_ray.generation.rendering`): {problem_id, question, answer, requested, context,
-#: ask_id, prompt, token_ids, refusal}.
+#: ask_id, prompt, token_ids, refusal, tags}.
 Row = dict[str, Any]
 #: (problem_id, ask_id)
 RowKey = tuple[str, str]

@@ -36,6 +36,11 @@ class EngineSettings(Settings):
     )
 
     @property
+    def is_deterministic(self) -> bool:
+        """Whether a request's tokens do not depend on what is decoded beside it."""
+        return self.batch_invariant or not self.gpus_per_engine
+
+    @property
     def engine_bounds(self) -> tuple[int, int]:
         """Least and greatest number of engines."""
         return self.num_engines if isinstance(self.num_engines, tuple) else (self.num_engines, self.num_engines)

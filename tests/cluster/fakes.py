@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from siked_ray.capacity.await_capacity import StagePlacement
-from siked_ray.core.ids import request_id
-from siked_ray.core.rollout import FREE, Rollout
+from siked_ray.core.ids import content_hash, request_id
+from siked_ray.core.rollout import FREE, TAG_ALONE, Rollout
 from siked_ray.core.stage import StageId
 from siked_ray.core.verdict import Verdict
 from siked_ray.data import run_directory as names
@@ -20,7 +20,7 @@ from siked_ray.driver.engines import SamplingReport
 from siked_ray.driver.lab import RayLab
 from siked_ray.driver.titles import title_of
 from siked_ray.driver.training import Training
-from siked_ray.generation.durable import pending
+from siked_ray.generation.durable import finished_rows, pending
 from siked_ray.generation.requests import lay_out, missing_requests
 from siked_ray.generation.task import RowSink
 from siked_ray.recipes.verbs import Model, Table
@@ -65,7 +65,7 @@ class SlowGenerating:
     def sample(self, key: str, task: Any, asks: Any, sink: RowSink, *, title: str, **_: Any) -> SamplingReport:
         import ray
 
-        blocks, _num_rows = missing_requests(self._storage, asks, set())
+        blocks, _num_rows = missing_requests(self._storage, asks, finished_rows(sink))
         rows = [row for block in blocks for row in lay_out(self._storage, asks, block).to_pylist()]
         folder = pending(sink.folder)
         parts = [rows[first : first + _ROWS_PER_PART] for first in range(0, len(rows), _ROWS_PER_PART)]
@@ -77,14 +77,13 @@ class SlowGenerating:
                 task,
                 part,
                 self._storage,
-                f"{folder}/part-{index:05d}.parquet",
+                f"{folder}/part-{content_hash(*(row['problem_id'] + row['ask_id'] for row in part))}.parquet",
                 self._seconds,
                 hold if index >= _PARTS_OF_A_HELD_STAGE else None,
             )
             for index, part in enumerate(parts)
-            if not self._storage.exists(f"{folder}/part-{index:05d}.parquet")
         ]
-        for count, reference in enumerate(made, start=len(parts) - len(made) + 1):
+        for count, reference in enumerate(made, start=1):
             ray.get(reference)
             self._board.advance(title, count * _ROWS_PER_PART, {})
         self._board.end(title)
@@ -131,7 +130,7 @@ def _train(storage: Storage, mixture: str, output: str) -> int:
 
 def _rollout(task: Any, row: Any) -> Rollout:
     requested = row["requested"]
-    strategy = "pot" if requested == FREE else requested
+    strategy = "pot" if requested in (FREE, TAG_ALONE) else requested
     digest = hashlib.sha256(f"{row['problem_id']}{strategy}".encode()).digest()
     solved = digest[0] / 256 < _SKILL[task.weights.rpartition("/")[2]]
     return Rollout(

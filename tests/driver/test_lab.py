@@ -11,7 +11,7 @@ from siked_ray.config import Config, dump_config
 from siked_ray.core.ids import request_id
 from siked_ray.core.objective import CROSS_ENTROPY
 from siked_ray.core.problem import Split
-from siked_ray.core.rollout import FREE, Rollout
+from siked_ray.core.rollout import FREE, TAG_ALONE, Rollout
 from siked_ray.core.stage import TEACHER, Kind, StageId
 from siked_ray.core.stopping import Decision
 from siked_ray.core.verdict import Verdict
@@ -22,7 +22,7 @@ from siked_ray.data.storage import Storage
 from siked_ray.driver.engines import EnginePools, SamplingReport
 from siked_ray.driver.lab import RayLab
 from siked_ray.errors import ConfigError, UserError
-from siked_ray.generation.durable import pending
+from siked_ray.generation.durable import finished_rows, pending
 from siked_ray.generation.requests import lay_out, missing_requests
 from siked_ray.preflight.check import check
 from siked_ray.recipes import siked
@@ -54,16 +54,18 @@ class FakeGenerating:
         self.calls: list[tuple[str, str, int]] = []
 
     def sample(self, key, task, asks, sink, **_) -> SamplingReport:
-        blocks, num_rows = missing_requests(self.storage, asks, set())
-        self.calls.append((sink.stage, task.weights, num_rows))
+        blocks, _ = missing_requests(self.storage, asks, finished_rows(sink))
+        if not blocks:
+            return SamplingReport()
+        self.calls.append((sink.stage, task.weights, sum(map(len, blocks))))
         rows = [row for block in blocks for row in lay_out(self.storage, asks, block).to_pylist()]
-        rollouts = [self._rollout(task, row) for row in rows]
-        self.storage.write_parquet(f"{pending(sink.folder)}/part-0.parquet", table("rollouts", rollouts))
+        rollouts = table("rollouts", [self._rollout(task, row) for row in rows])
+        self.storage.write_parquet(f"{pending(sink.folder)}/part-{len(self.calls)}.parquet", rollouts)
         return SamplingReport()
 
     def _rollout(self, task, row) -> Rollout:
         requested = row["requested"]
-        strategy = "pot" if requested == FREE else requested
+        strategy = "pot" if requested in (FREE, TAG_ALONE) else requested
         solved = self.solves(task.weights.rpartition("/")[2], row["problem_id"], strategy)
         return Rollout(
             request_id=request_id(row["problem_id"], row["ask_id"], 0, task.label),

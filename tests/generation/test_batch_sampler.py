@@ -18,7 +18,8 @@ from siked_ray.core.sampling_plan import SamplingPlan, greedy_plan
 from siked_ray.core.strategy import AnswerKind, Strategy
 from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.generation import engine
-from siked_ray.generation.batch_sampler import BatchSampler, Quarantined
+from siked_ray.generation.batch_sampler import BatchSampler
+from siked_ray.generation.finished import Quarantined
 from siked_ray.generation.task import GenerationTask
 
 STRATEGIES = tuple(Strategy(name=name, kind=AnswerKind.TEXT, instruction=f"Use {name}.") for name in ("cot", "pot"))
@@ -120,6 +121,7 @@ def row(problem: str, strategy: str = "cot", question: str | None = None, contex
         "prompt": prompt,
         "token_ids": [*map(ord, prompt)],
         "refusal": None,
+        "tags": None,
     }
 
 
@@ -285,6 +287,7 @@ def test_the_engine_gets_the_plan_and_the_stop_texts():
             "top_p": 0.95,
             "max_new_tokens": 8,
             "stop": stop,
+            "with_token_ids": False,
         }
 
 

@@ -9,8 +9,8 @@ from siked_ray.core.rollout import Rollout
 from siked_ray.core.verdict import Verdict
 from siked_ray.data.storage import Storage
 from siked_ray.generation import durable
-from siked_ray.generation.batch_sampler import Quarantined, SampledRow
 from siked_ray.generation.durable import RowWriter, compact, discard_pending, finished_rows, quarantined_rows
+from siked_ray.generation.finished import Quarantined, SampledRow
 from tests.generation.conftest import make_sink
 
 

@@ -89,6 +89,8 @@ class EngineLoop:
         self._prompts: dict[int, list[int]] = {}
         #: What is scored, by the number of its request.
         self._scored: dict[int, Score] = {}
+        #: Numbers of the requests whose tokens are wanted.
+        self._with_token_ids: set[int] = set()
 
     def run(self) -> None:
         """Step for ever."""
@@ -119,7 +121,9 @@ class EngineLoop:
                     self._load_weights(key, model)
 
     def _add(self, key: int, draw: Draw) -> None:
-        self._request(key, self._prompts[draw.prompt], _sampling_params(draw.parameters, self._eos_token_id))
+        taken = self._request(key, self._prompts[draw.prompt], _sampling_params(draw.parameters, self._eos_token_id))
+        if taken and draw.parameters.with_token_ids:
+            self._with_token_ids.add(key)
 
     def _score(self, key: int, score: Score) -> None:
         if self._request(key, score.token_ids, _scoring_params(score.top_k)):
@@ -140,7 +144,9 @@ class EngineLoop:
         key = int(output.request_id)
         if score := self._scored.pop(key, None):
             return key, _top_tokens(output.prompt_logprobs, score)
-        return key, _sample(output)
+        with_token_ids = key in self._with_token_ids
+        self._with_token_ids.discard(key)
+        return key, _sample(output, with_token_ids)
 
     def _load_weights(self, key: int, model: str) -> None:
         try:
@@ -211,13 +217,14 @@ def _top_tokens(flat: Any, score: Score) -> TopK:
     return TopK.of(token_ids[score.first - 1 :, 1:], log_probs[score.first - 1 :, 1:])
 
 
-def _sample(output: Any) -> Sample:
+def _sample(output: Any, with_token_ids: bool) -> Sample:
     sample = output.outputs[0]
     return Sample(
         text=sample.text,
         num_prompt_tokens=len(output.prompt_token_ids),
         num_tokens=len(sample.token_ids),
         finished=sample.finish_reason != "length",
+        token_ids=tuple(sample.token_ids) if with_token_ids else (),
     )
 
 
