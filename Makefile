@@ -35,17 +35,22 @@ $(VENV)/real: $(VENV)/ready requirements/real.lock
 # Everything.
 test: $(VENV)/ready lint test-fast
 	$(BIN)/python -m pytest -m "slow and not engines and not gpu" -n 2
-	$(MAKE) -j2 -Otarget -k test-engines
+	$(MAKE) -j2 -k test-engines
 
 # What starts Ray, vLLM or training processes: a process for each file, since what one cluster leaves behind disturbs the
-# next (docs/log.md); two at once, since they wait more than they work; the longest first.
-LONGEST := $(addprefix tests/,training/test_trainer.py cluster/test_two_nodes.py engines/test_real_student.py \
-             cluster/test_losses.py cluster/test_draining.py engines/test_whole_loop.py)
+# next (docs/log.md). Two files at once: one of those that compute, and one of those that mostly wait; what they print
+# comes when they end (pytest's 5: all of a file needs what is not here).
 ENGINES := $(shell grep -rlE "^pytestmark.*mark\.(engines|gpu)|^@pytest.mark.(engines|gpu)" tests --include="test_*.py")
-.PHONY: test-engines $(ENGINES)
-test-engines: $(LONGEST) $(filter-out $(LONGEST),$(ENGINES))
+COMPUTE := $(filter tests/engines/% tests/training/% tests/cluster/test_two_nodes.py,$(ENGINES))
+.PHONY: test-engines test-computing test-waiting $(ENGINES)
+test-engines: test-computing test-waiting
+test-computing:
+	$(MAKE) -j1 -k $(COMPUTE)
+test-waiting:
+	$(MAKE) -j1 -k $(filter-out $(COMPUTE),$(ENGINES))
 $(ENGINES): $(VENV)/ready
-	$(BIN)/python -m pytest -m "engines or gpu" $@ || [ $$? -eq 5 ]  # 5: all of it needs what is not here
+	@output=$$($(BIN)/python -m pytest -m "engines or gpu" $@ 2>&1); code=$$?; \
+	  echo "== $@"; echo "$$output"; [ $$code -eq 0 ] || [ $$code -eq 5 ]
 
 # No engine, no Ray, no training process: while you write.
 test-fast: $(VENV)/ready

@@ -69,6 +69,7 @@ class RayLab:
             engines,
             board,
             placement,
+            tokenizer=models.get(STUDENT, ""),
             max_model_len=max_model_len.get(TEACHER, 0),
             log_dir=log_dir,
         )

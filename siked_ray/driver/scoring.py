@@ -22,12 +22,13 @@ from siked_ray.driver.titles import title_of
 from siked_ray.errors import StageError
 from siked_ray.generation.engine import OpenEngine
 from siked_ray.generation.pooled_engine import EngineSpec, PoolSize
-from siked_ray.generation.scorer import Scored, Scorer, ScoringCall, ScoringTask, calls_of, compacted, scored_ids
+from siked_ray.generation.scorer import Scored, Scorer, ScoringTask
+from siked_ray.generation.scoring_calls import ScoringCall, calls_of, compacted, scored_ids
 from siked_ray.ray_internals import raised_by_task
 from siked_ray.recipes.verbs import Model, Scores, Table
 from siked_ray.settings import TEACHER
+from siked_ray.settings.teacher import TeacherSource
 from siked_ray.sources import sampled
-from siked_ray.sources.own_engines import OwnEngines
 
 _CALLS_PER_ENGINE = 2
 _MAX_RESTARTS = 30
@@ -35,7 +36,7 @@ _WAIT_S = 1.0
 
 
 class Scoring:
-    """Scoring for the lab; `open_engine` replaces vLLM in tests."""
+    """Scoring for the lab; `tokenizer` cuts texts for a server, `open_engine` replaces vLLM in tests."""
 
     def __init__(
         self,
@@ -45,6 +46,7 @@ class Scoring:
         board: Reporter,
         placement: Placement,
         *,
+        tokenizer: str,
         max_model_len: int,
         log_dir: str,
         open_engine: OpenEngine | None = None,
@@ -54,6 +56,7 @@ class Scoring:
         self._engines = engines
         self._board = board
         self._placement = placement
+        self._tokenizer = tokenizer
         self._max_model_len = max_model_len
         self._log_dir = log_dir
         self._open_engine = open_engine
@@ -94,7 +97,12 @@ class Scoring:
             top_k=top_k,
             chat=config.chat_of(TEACHER),
             trust_remote_code=config.trust_remote_code,
+            plain_prompts=self._source.source == "openai" and self._source.endpoint.api == "completions",
         )
+
+    @property
+    def _source(self) -> TeacherSource:
+        return self._config.teacher_parts()[0].source
 
     def _run(
         self, model: str, task: ScoringTask, calls: Sequence[ScoringCall], known: frozenset[str]
@@ -124,9 +132,7 @@ class Scoring:
 
     def _spec(self, top_k: int) -> tuple[EngineSpec, PoolSize]:
         (source,) = sampled(self._config)
-        engines = source.engines
-        assert isinstance(engines, OwnEngines), "settings give teacher.logprobs to engines of our own"
-        return engines.scoring(self._max_model_len, top_k), engines.size()
+        return source.engines.scoring(self._max_model_len, top_k), source.engines.size()
 
     def _actor(self, model: str, spec: EngineSpec, size: PoolSize, number: int) -> Any:
         import ray
@@ -140,7 +146,10 @@ class Scoring:
             runtime_env={"env_vars": dict(spec.environment)},
         )
         return actor_class.remote(
-            self._open_engine or spec.open_engine, model, f"{self._log_dir}/scoring_{number:02d}.log"
+            self._open_engine or spec.open_engine,
+            model,
+            f"{self._log_dir}/scoring_{number:02d}.log",
+            None if spec.tokenises else self._tokenizer,
         )
 
 

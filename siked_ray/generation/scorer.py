@@ -9,10 +9,10 @@ prompts end in a stop text, not in an end-of-sequence token.
 import itertools
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from siked_ray.core.asks import Render
 from siked_ray.core.chat_format import PLAIN, ChatFormat
@@ -23,22 +23,18 @@ from siked_ray.data.payload import TopK, joined
 from siked_ray.data.storage import Storage
 from siked_ray.data.teacher_columns import TEACHER_END, teacher_columns
 from siked_ray.generation.engine import EngineFailure, OpenEngine, RequestRejected
+from siked_ray.generation.scoring_calls import ScoringCall, rows_of, scored_ids
 from siked_ray.logs import redirect_output
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-#: Rows of one call, and of one part on disk.
-ROWS_PER_CALL, _ROWS_PER_PART = 512, 64
-_COLUMNS = ["problem_id", "strategy", "response", "request_id"]
+#: Rows of one part on disk.
+_ROWS_PER_PART = 64
 _MAX_STARTS = 3
-#: Rows that are read together where training takes some: 1 MB of the top 16 of 20 tokens, 8 MB of 150.
-_ROWS_PER_GROUP = 512
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoringTask:
-    """Rows of the Parquet file `rows`, whose questions are in the table `problems`; parts go to `folder`."""
+    """Rows of the Parquet file `rows`, whose questions are in the table `problems`; parts go to `folder`. With
+    `plain_prompts` a prompt is what it is, whatever chat template there is."""
 
     storage: Storage
     rows: str
@@ -48,19 +44,7 @@ class ScoringTask:
     top_k: int
     chat: ChatFormat = PLAIN
     trust_remote_code: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ScoringCall:
-    """The `index`-th ROWS_PER_CALL rows of a row group."""
-
-    row_group: int
-    index: int
-
-    @property
-    def prefix(self) -> str:
-        """What the names of its parts begin with."""
-        return f"part-{self.row_group:06d}-{self.index:06d}-"
+    plain_prompts: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,10 +65,12 @@ class Scored:
 class Scorer:
     """Made a Ray actor; each call may be repeated, and then does what is not durable yet."""
 
-    def __init__(self, open_engine: OpenEngine, model: str, log_path: str) -> None:
+    def __init__(self, open_engine: OpenEngine, model: str, log_path: str, tokenizer: str | None = None) -> None:
+        """`tokenizer` names one, where the model is a server's word."""
         redirect_output(Path(log_path))
         self._open = open_engine
-        self._model = local_model(model)
+        self._model = model if tokenizer else local_model(model)
+        self._tokenizer = local_model(tokenizer) if tokenizer else self._model
         self._engine: Any = open_engine(self._model)
         self._texts: _Texts | None = None
 
@@ -109,7 +95,7 @@ class Scorer:
 
     def _score(self, task: ScoringTask, call: ScoringCall, known: frozenset[str]) -> Scored:
         if self._texts is None or self._texts.task != task:
-            self._texts = _Texts(task, self._model)
+            self._texts = _Texts(task, self._tokenizer)
         done = known | scored_ids(task.storage, task.folder, call.prefix)
         rows = [row for row in rows_of(task.storage, task.rows, call) if row["request_id"] not in done]
         texts = self._texts.of(rows)
@@ -145,6 +131,8 @@ class _Texts:
     def __init__(self, task: ScoringTask, model: str) -> None:
         self.task = task
         self._tokenizer = load_tokenizer(model, trust_remote_code=task.trust_remote_code)
+        if task.plain_prompts:
+            self._tokenizer.chat_template = None
         table = task.storage.read_columns(task.problems, ["problem_id", "question"])
         self._questions = dict(zip(*(table[name].to_pylist() for name in table.column_names), strict=True))
 
@@ -178,24 +166,6 @@ def _text(prompt: list[int], response: list[int], num_tag: int, *, scores_end: b
     )
 
 
-def rows_of(storage: Storage, name: str, call: ScoringCall) -> list[dict[str, str]]:
-    """The rows of a call."""
-    batches = storage.parquet_batches(name, _COLUMNS, ROWS_PER_CALL, (call.row_group,))
-    return next(itertools.islice(batches, call.index, None)).to_pylist()
-
-
-def calls_of(storage: Storage, name: str) -> list[ScoringCall]:
-    """All calls of a file of rows."""
-    sizes = enumerate(storage.row_group_sizes(name))
-    return [ScoringCall(group, index) for group, size in sizes for index in range(-(-size // ROWS_PER_CALL))]
-
-
-def scored_ids(storage: Storage, folder: str, prefix: str = "part-") -> set[str]:
-    """Ids of the rows in the parts whose names begin so."""
-    names = [name for name in storage.files(folder, ".parquet") if name.startswith(f"{folder}/{prefix}")]
-    return {one for name in names for one in storage.read_columns(name, ["request_id"])["request_id"].to_pylist()}
-
-
 def _payload(text: _Text, future: Any) -> TopK | None:
     """What is known of all tokens of a response; None where the teacher cannot read it."""
     if future is None:
@@ -223,28 +193,3 @@ def _figures(texts: Sequence[_Text], payloads: Sequence[TopK | None]) -> Scored:
         rejected=len(payloads) - len(known),
         read_tokens=sum(len(text.ids) for text in texts),
     )
-
-
-def compacted(storage: Storage, folder: str, name: str) -> int:
-    """Make the pending parts into one file, each row once and in the order of the rows; its number of rows."""
-    import pyarrow as pa
-
-    names = storage.files(folder, ".parquet")
-    if not names:
-        return 0
-
-    def groups() -> "Iterator[pa.RecordBatch]":
-        seen: set[str] = set()
-        waiting: list[pa.Table] = []
-        for part in names:
-            table = storage.read_parquet(part)
-            ids = table["request_id"].to_pylist()
-            new = [n for n, one in enumerate(ids) if one not in seen]
-            seen.update(ids)
-            waiting.append(table.take(pa.array(new, pa.int64())))
-            if part == names[-1] or sum(map(len, waiting)) >= _ROWS_PER_GROUP:
-                yield from pa.concat_tables(waiting).combine_chunks().to_batches()
-                waiting = []
-
-    schema = storage.read_parquet(names[0]).schema
-    return storage.write_parquet_batches(name, pa.RecordBatchReader.from_batches(schema, groups()))

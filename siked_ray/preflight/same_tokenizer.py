@@ -5,6 +5,8 @@ from siked_ray.data.same_tokens import ends_differ, tokens_differ
 from siked_ray.errors import ConfigError, ModelError
 from siked_ray.generation.model_facts import ModelFacts
 from siked_ray.recipes import objectives_of
+from siked_ray.sources import sampled
+from siked_ray.sources.openai import OpenAISource
 
 
 def check_same_tokens(config: Config, student: ModelFacts, teacher: ModelFacts | None) -> list[str]:
@@ -14,6 +16,8 @@ def check_same_tokens(config: Config, student: ModelFacts, teacher: ModelFacts |
     if not specs:
         return []
     objective = ", ".join(dict.fromkeys(one.kind for one in specs))
+    if config.top_k and config.teacher_parts()[0].source.source == "openai":
+        return _check_server(config, student, config.top_k)
     if teacher is None or any(part.source.source != "vllm" for part in config.teacher_parts()):
         raise ConfigError(
             f"The objective {objective} needs one teacher that engines or training workers of our own can load; set "
@@ -29,6 +33,13 @@ def check_same_tokens(config: Config, student: ModelFacts, teacher: ModelFacts |
             "does, whatever their tokenizers are."
         )
     return [*_of_ends(student, teacher), *_of_templates(student, teacher)]
+
+
+def _check_server(config: Config, student: ModelFacts, top_k: int) -> list[str]:
+    (source,) = sampled(config)
+    if student.known and isinstance(source, OpenAISource):
+        source.check_scoring(student.tokenizer, top_k)
+    return []
 
 
 def _of_ends(student: ModelFacts, teacher: ModelFacts) -> list[str]:

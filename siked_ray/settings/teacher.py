@@ -82,11 +82,12 @@ class TeacherSettings(TeacherSource):
 
     @model_validator(mode="after")
     def _scores_itself(self) -> Self:
-        if self.logprobs and (self.source != "vllm" or self.strategies):
-            other = "teacher.strategies" if self.source == "vllm" else f"source {self.source}"
+        if self.logprobs and (not self.is_sampled or self.strategies):
+            other = "teacher.strategies" if self.is_sampled else f"source {self.source}"
             raise ValueError(
-                f"logprobs needs one teacher on engines of our own, which give the probabilities of any text, and "
-                f"{other} is none; set source to vllm without strategies, or leave logprobs out"
+                f"logprobs needs one teacher that gives the probabilities of any text, on engines of our own or behind "
+                f"vLLM's server, and {other} is none; set source to vllm or openai without strategies, or leave "
+                "logprobs out"
             )
         return self
 

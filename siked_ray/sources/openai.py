@@ -1,10 +1,11 @@
 """Source `openai`: a model behind a server with OpenAI's interface."""
 
 from functools import partial
+from typing import Any
 
 from siked_ray.config import Config
 from siked_ray.errors import ModelError
-from siked_ray.generation.engines.openai_engine import EndpointOptions, OpenAIEngine, check_endpoint
+from siked_ray.generation.engines.openai_engine import EndpointOptions, OpenAIEngine, check_endpoint, check_scoring
 from siked_ray.generation.model_facts import ModelFacts
 from siked_ray.settings import TeacherPart
 from siked_ray.sources.server_client import ServerClient
@@ -40,6 +41,15 @@ class OpenAISource:
             raise ModelError(problem)
         note = f"behind {self._options.base_url}" + (f", which is not there yet: {problem}" if problem else "")
         return ModelFacts(name=name, known=False, note=note)
+
+    def check_scoring(self, tokenizer: Any, top_k: int) -> None:
+        """Raises ModelError when the server cannot score texts of a student with this tokenizer."""
+        assert self.part.source.model is not None, "settings with source openai have a model"
+        if problem := check_scoring(self.part.source.model, self._options, tokenizer, top_k):
+            raise ModelError(
+                f"teacher.logprobs: {problem}. Take a server and a model that do, or leave teacher.logprobs out: the "
+                "student then learns from the teacher's texts, as SIKeD does."
+            )
 
     def cost(self, num_prompt_tokens: float, num_generated_tokens: float) -> float:
         endpoint = self.part.source.endpoint

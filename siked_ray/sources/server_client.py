@@ -28,6 +28,10 @@ class ServerClient:
         in_flight = samples_in_flight(self.max_concurrency)
         return EngineSpec(open_engine=self.open_engine, environment={}, samples_in_flight=in_flight, tokenises=False)
 
+    def scoring(self, max_model_len: int, top_k: int) -> EngineSpec:
+        """A server scores as it samples; the texts are tokenised here."""
+        return self.spec(max_model_len)
+
     def size(self) -> PoolSize:
         return PoolSize(
             min_engines=1,

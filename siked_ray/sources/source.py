@@ -21,6 +21,9 @@ class Engines(Protocol):
     def spec(self, max_model_len: int) -> EngineSpec:
         """How an engine is opened, for a context of so many tokens."""
 
+    def scoring(self, max_model_len: int, top_k: int) -> EngineSpec:
+        """How an engine is opened that scores texts."""
+
     def size(self) -> PoolSize:
         """How many there are, and what Ray reserves for each."""
 

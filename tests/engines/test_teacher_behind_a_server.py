@@ -8,11 +8,16 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
+from siked_ray.generation.engines.openai_engine import EndpointOptions, OpenAIEngine
 from siked_ray.generation.engines.vllm_options import CPU_ENVIRONMENT
 from tests.engines.conftest import siked
 
@@ -105,6 +110,26 @@ def test_its_samples_are_verified_stored_and_paid_for(job, tmp_path: Path, monke
     tokens = [sum(row[name] for row in rollouts) for name in ("num_prompt_tokens", "num_tokens")]
     assert generation["cost"] == pytest.approx((tokens[0] * 1.0 + tokens[1] * 2.0) / 1e6)
     assert "secret" not in (tmp_path / "run" / "config.yaml").read_text()
+
+
+def test_it_scores_texts_for_a_student_with_its_tokens(
+    server: str, tiny_student: Path, job, tmp_path: Path, make_model, monkeypatch
+) -> None:
+    monkeypatch.setenv("SERVER_KEY", "secret")
+    options = EndpointOptions(base_url=server, api="completions", api_key_env="SERVER_KEY", max_concurrency=4)
+    texts = [np.random.default_rng(size).integers(2, 320, size).tolist() for size in (9, 60)]
+    model = AutoModelForCausalLM.from_pretrained(tiny_student, dtype=torch.float32)
+    with closing(OpenAIEngine("big", options)) as engine:
+        for text, future in [(text, engine.score(text, 5, 16)) for text in texts]:
+            found = future.result()
+            with torch.no_grad():
+                top, ids = model(input_ids=torch.tensor([text])).logits[0].log_softmax(-1)[4:-1].topk(16)
+            assert (found.token_ids_RK == ids.numpy()).mean() > 0.99, "but for ties"
+            assert np.abs(found.log_probs_RK - top.numpy()).max() < 0.01, "float16"
+    scored = ("teacher.logprobs=16", "training.objective=forward_kl")
+    assert siked("plan", *job, *scored).returncode == 0
+    other = siked("plan", *job, *scored, f"student.model={make_model('other', num_extra_tokens=9)}")
+    assert other.returncode == 2 and "has other tokens than the student" in other.stderr
 
 
 def test_a_model_that_is_not_served_is_refused_before_anything_starts(job, tmp_path: Path, monkeypatch) -> None:

@@ -29,6 +29,9 @@ class Server(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.running = self.most_running = 0
 
+    def handle_error(self, *_: object) -> None:
+        """A client that has gone is none of the next test's business."""
+
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
@@ -44,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self._refused():
             return
-        prompt = body["messages"][0]["content"] if "messages" in body else body["prompt"]
+        prompt = body["messages"][0]["content"] if "messages" in body else str(body["prompt"])
         server = self.server
         with server.lock:
             server.requests.append((self.path, body))

@@ -15,7 +15,8 @@ from siked_ray.data.encoding import encode_prompt, encode_response, encode_text
 from siked_ray.data.payload import TopK
 from siked_ray.data.storage import Storage
 from siked_ray.generation.engine import EngineFailure, RequestRejected
-from siked_ray.generation.scorer import Scored, Scorer, ScoringCall, ScoringTask, calls_of, compacted, scored_ids
+from siked_ray.generation.scorer import Scored, Scorer, ScoringTask
+from siked_ray.generation.scoring_calls import ScoringCall, calls_of, compacted, scored_ids
 from siked_ray.training.feed.scores_by_id import ScoresById
 from siked_ray.training.feed.tokens import parts_of, tokenise
 from tests.training.payloads import assert_said_of, said_of

@@ -55,7 +55,7 @@ def test_an_objective_needs_one_teacher_that_can_be_loaded(settings_file, capsys
     [
         (["training.objective=hidden_mse"], "hidden_mse needs the teacher itself; leave teacher.logprobs out"),
         (["training={objective: jsd, distillation: {temperature: 2}}"], "temperature 2 needs all of the teacher's"),
-        (["teacher.source=openai"], "logprobs needs one teacher on engines of our own"),
+        (["teacher.source=annotations"], "source annotations is none"),
         (["teacher.strategies.cot={source: vllm, model: other}"], "teacher.strategies is none"),
     ],
 )

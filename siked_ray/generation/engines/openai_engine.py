@@ -8,12 +8,13 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from siked_ray.core.chat_format import PLAIN, ChatFormat
+from siked_ray.data.payload import TopK
 from siked_ray.errors import StageError
 from siked_ray.generation.engine import Prompt, RequestRejected, Sample, SamplingParameters
 from siked_ray.generation.engines.openai_answers import Garbled, read_answer, read_sample
@@ -21,8 +22,12 @@ from siked_ray.generation.engines.openai_dialect import Dialect
 from siked_ray.generation.engines.openai_endings import explained, final, refused
 from siked_ray.generation.engines.openai_refusals import ServerRefused
 from siked_ray.generation.engines.openai_retries import Retries, answer_timeout_s
+from siked_ray.generation.engines.openai_scoring import read_scores, scoring_options, why_not_scored
 
 _CONNECT_TIMEOUT_S = 20.0
+T = TypeVar("T")
+#: What is read out of an answer, given the options that were sent.
+Read = Callable[[Any, Mapping[str, Any]], T]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,7 +77,19 @@ class OpenAIEngine:
         }
         if parameters.stop:
             options["stop"] = list(parameters.stop)
-        return asyncio.run_coroutine_threadsafe(self._complete(prompt.text, options), self._loop)
+
+        def read(answer: Any, sent: Mapping[str, Any]) -> Sample:
+            return read_sample(answer, () if "stop" in sent else parameters.stop)
+
+        return asyncio.run_coroutine_threadsafe(self._complete(prompt.text, options, read), self._loop)
+
+    def score(self, token_ids: list[int], first: int, top_k: int) -> Future[TopK]:
+        """Queue a text whose tokens from place `first` on are scored, by a server that does (`openai_scoring`)."""
+
+        def read(answer: Any, _: Mapping[str, Any]) -> TopK:
+            return read_scores(answer, len(token_ids), first, top_k)
+
+        return asyncio.run_coroutine_threadsafe(self._complete(token_ids, scoring_options(top_k), read), self._loop)
 
     def forget(self, prompt: Prompt) -> None:
         """A server gets each prompt anew."""
@@ -87,15 +104,15 @@ class OpenAIEngine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=10)
 
-    async def _complete(self, prompt: str, options: dict[str, Any]) -> Sample:
+    async def _complete(self, prompt: str | list[int], options: dict[str, Any], read: Read[T]) -> T:
         async with self._slots:
             self._begin()
             try:
-                return await self._ask(prompt, options)
+                return await self._ask(prompt, options, read)
             finally:
                 self._end()
 
-    async def _ask(self, prompt: str, options: dict[str, Any]) -> Sample:
+    async def _ask(self, prompt: str | list[int], options: dict[str, Any], read: Read[T]) -> T:
         import openai
 
         retries = Retries()
@@ -104,7 +121,7 @@ class OpenAIEngine:
             try:
                 async with asyncio.timeout(answer_timeout_s(options["max_tokens"])):
                     answer = await self._answer(prompt, sent)
-                return read_sample(answer, () if "stop" in sent else options.get("stop", ()))
+                return read(answer, sent)
             except RequestRejected:
                 raise
             except (ServerRefused, Garbled, openai.OpenAIError, TimeoutError, ValueError) as error:
@@ -115,13 +132,14 @@ class OpenAIEngine:
                     raise final(self.name, error) from None
             await asyncio.sleep(pause_s)
 
-    async def _answer(self, prompt: str, options: dict[str, Any]) -> Any:
-        """One try, without more. All options are extra ones: the client library need not know them, nor stream."""
+    async def _answer(self, prompt: str | list[int], options: dict[str, Any]) -> Any:
+        """One try, without more. All options are extra ones: the client library need not know them, nor stream. Tokens
+        are never a chat."""
         import openai
 
         body = self._extra_body | options
         try:
-            if self._api == "chat":
+            if self._api == "chat" and isinstance(prompt, str):
                 response = await self._client.chat.completions.with_raw_response.create(
                     model=self._model, messages=self._chat.messages(prompt), extra_body=body
                 )
@@ -161,6 +179,15 @@ def check_endpoint(model: str, options: EndpointOptions) -> str | None:
     if known is not None and not {model, f"models/{model}"} & set(known):
         return f"{options.base_url} does not serve {model}; it serves {', '.join(sorted(known)[:20]) or 'nothing'}."
     return None
+
+
+def check_scoring(model: str, options: EndpointOptions, tokenizer: Any, top_k: int) -> str | None:
+    """Why the server cannot score texts for a student with this tokenizer, as a sentence; None when it can."""
+    import openai
+
+    with _client(openai.OpenAI, options, max_retries=1, timeout=60.0) as client:
+        reason = why_not_scored(client, model, tokenizer, top_k)
+    return f"{options.base_url} {reason}" if reason else None
 
 
 def _extra_body(options: EndpointOptions) -> dict[str, Any]:
