@@ -20,6 +20,7 @@ from siked_ray.core.mixture import (
     select,
     teacher_only,
 )
+from siked_ray.core.problem import Split
 from siked_ray.core.prompts import PromptTemplates, student_prompt, student_response
 from siked_ray.core.quotas import kl_divergence, shares
 from siked_ray.core.reasoning import Accept
@@ -102,6 +103,10 @@ class MixtureRule:
     accept: Accept = Accept.ANSWER
     with_wrong: bool = False
     columns: tuple[str, ...] = ("problem_id", "strategy", "source", "prompt", "response", "request_id")
+
+    @property
+    def problem_set(self) -> str:
+        return Split.TRAIN.value
 
     @property
     def arguments(self) -> Mapping[str, Any]:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from siked_ray.core.problem import Split
+
 
 class Sql(Protocol):
     """The engine in which a rule's tables lie; they have the names under which they were given to `select`."""
@@ -34,6 +36,10 @@ class Rule(Protocol):
         """Columns of the finished rows, all of them texts."""
 
     @property
+    def problem_set(self) -> str:
+        """The set whose problems are the table `problems`."""
+
+    @property
     def arguments(self) -> Mapping[str, Any]:
         """What makes this rule this one, as plain values for the record."""
 
@@ -54,10 +60,12 @@ class SqlRule:
 
     sql: str
     columns: tuple[str, ...]
+    problem_set: str = Split.TRAIN.value
 
     @property
     def arguments(self) -> Mapping[str, Any]:
-        return {"sql": self.sql}
+        of_others = {} if self.problem_set == Split.TRAIN.value else {"problem_set": self.problem_set}
+        return {"sql": self.sql, **of_others}
 
     def apply(self, sql: Sql) -> Selected:
         return Selected(query=self.sql, figures=sql.rows(f"SELECT count(*) AS rows FROM ({self.sql})")[0])

@@ -13,6 +13,7 @@ class Kind(StrEnum):
     TABLE = "table"  # rows that a rule selects
     MIXTURE = "mixture"  # training rows of an iteration
     SCORES = "scores"  # a teacher's probabilities at the tokens of training rows
+    READING = "reading"  # a model's probabilities at the tokens of held-out solutions, for measuring alone
     TRAINING = "training"
     CANDIDATE = "candidate"  # answers of one candidate within a training stage
     MERGE = "merge"
@@ -39,6 +40,16 @@ class StageId:
     def of_tests(cls, iteration: int) -> "StageId":
         """The answers to test sets that waited for the end."""
         return cls(Kind.ANSWERS, f"tests_{iteration:02d}", iteration)
+
+    @classmethod
+    def of_reading(cls, reader: str, iteration: int) -> "StageId":
+        """What a model ("teacher", "student") says of the held-out solutions of an iteration's student."""
+        return cls(Kind.READING, f"{reader}_{iteration:02d}", iteration)
+
+    @classmethod
+    def of_held_out(cls, iteration: int) -> "StageId":
+        """The held-out solutions of an iteration's student, as rows to be read."""
+        return cls(Kind.TABLE, f"held_out_{iteration:02d}", iteration)
 
     @property
     def name(self) -> str:

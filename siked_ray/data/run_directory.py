@@ -32,6 +32,7 @@ _PLACES = {
     Kind.TABLE: "tables/{}/part-00000.parquet",
     Kind.MIXTURE: "mixtures/{}/part-00000.parquet",
     Kind.SCORES: "scores/{}",
+    Kind.READING: "readings/{}",
     Kind.TRAINING: "students/{}",
     Kind.MERGE: "students/{}",
     Kind.EVALUATION: "evaluations/{}.json",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 #: A column of chunks: how many likely tokens of the teacher a row has at each of its own; 0 where it has none.
 TOP_K = "top_k"
+#: A column of a model's scores of its own texts: the ids of their tokens.
+OWN_IDS = "token_ids"
 #: A file of scores says here, beside its columns, which is the teacher's end-of-sequence token.
 TEACHER_END = "teacher_end"
 

@@ -6,10 +6,8 @@ from typing import Any
 
 from siked_ray.capacity.await_capacity import Placement
 from siked_ray.config import Config
-from siked_ray.core.fingerprint import fingerprint
 from siked_ray.core.merge_rule import MergeRule
 from siked_ray.core.objective import ObjectiveSpec
-from siked_ray.core.problem import Split
 from siked_ray.core.reporting import TrainingReporter
 from siked_ray.core.rule import Rule
 from siked_ray.core.sampling_plan import SamplingPlan
@@ -23,14 +21,15 @@ from siked_ray.driver.engines import EnginePools
 from siked_ray.driver.figures import spent
 from siked_ray.driver.measuring import measured
 from siked_ray.driver.merge_stage import merge_models
-from siked_ray.driver.once import Once, fingerprint_of
+from siked_ray.driver.once import Once, fingerprint_in, fingerprint_of
 from siked_ray.driver.sampling import Sampling
 from siked_ray.driver.scoring import Scoring
 from siked_ray.driver.training import Training
 from siked_ray.errors import StageError
+from siked_ray.evaluation.token_by_token import token_by_token
 from siked_ray.generation.durable import discard_pending
 from siked_ray.preflight.branch import branched_stages, origin_by_fingerprint, take_over_stage
-from siked_ray.recipes.verbs import Asked, Figures, Model, Rollouts, Scores, Table
+from siked_ray.recipes.verbs import Asked, Figures, Model, Reading, Rollouts, Scores, Table
 from siked_ray.settings import STUDENT, TEACHER
 
 
@@ -70,7 +69,7 @@ class RayLab:
             board,
             placement,
             tokenizer=models.get(STUDENT, ""),
-            max_model_len=max_model_len.get(TEACHER, 0),
+            max_model_len=max_model_len,
             log_dir=log_dir,
         )
         self._training = Training(config, storage, board, self._sampling, placement, log_dir=log_dir)
@@ -82,7 +81,7 @@ class RayLab:
         """
         if name == TEACHER:
             self._config.require_teacher()
-        return Model(engines=name, weights=self._models.get(name, name), fingerprint=_named_in(self._config, name))
+        return Model(engines=name, weights=self._models.get(name, name), fingerprint=fingerprint_in(self._config, name))
 
     def test_sets(self) -> tuple[str, ...]:
         """Names of the problem sets that select nothing."""
@@ -107,7 +106,7 @@ class RayLab:
         def work() -> Mapping[str, Any]:
             with sql_engine() as connection:
                 sql = SqlTables(connection, self._storage)
-                sql.attach("problems", problems=[names.problems(Split.TRAIN.value)])
+                sql.attach("problems", problems=[names.problems(rule.problem_set)])
                 for name, one in tables.items():
                     if isinstance(one, Table):
                         sql.attach_file(name, one.file)
@@ -120,14 +119,16 @@ class RayLab:
         inputs = {name: one.fingerprint for name, one in tables.items()}
         made_from = {"verb": "select", "tables": inputs, **rule.arguments}
         record = self._once(stage, made_from, work, lambda: [file])
-        return Table(file=file, fingerprint=fingerprint_of(record), figures=record.metrics)
+        return Table(
+            file=file, fingerprint=fingerprint_of(record), figures=record.metrics, problem_set=rule.problem_set
+        )
 
-    def score(self, stage: StageId, teacher: Model, rows: Table, top_k: int, known: Sequence[Scores] = ()) -> Scores:
-        """Ask the teacher for its probabilities at the tokens of rows that have none yet."""
+    def score(self, stage: StageId, model: Model, rows: Table, top_k: int, known: Sequence[Scores] = ()) -> Scores:
+        """Ask a model for its probabilities at the tokens of rows that have none yet."""
         folder = names.place_of(stage)
         made_from = {
             "verb": "score",
-            "teacher": teacher.fingerprint,
+            "teacher": model.fingerprint,
             "rows": rows.fingerprint,
             "top_k": top_k,
             "known": [one.fingerprint for one in known],
@@ -135,7 +136,7 @@ class RayLab:
         record = self._once(
             stage,
             made_from,
-            lambda: self._scoring.stage(stage, teacher, rows, top_k, known),
+            lambda: self._scoring.stage(stage, model, rows, top_k, known),
             lambda: self._storage.files(folder, ".parquet"),
         )
         self._scoring.discard(folder)
@@ -188,7 +189,11 @@ class RayLab:
         return self._trained(record, output)
 
     def measure(
-        self, stage: StageId, answers: Mapping[str, Rollouts], against: Mapping[str, Rollouts] | None = None
+        self,
+        stage: StageId,
+        answers: Mapping[str, Rollouts],
+        against: Mapping[str, Rollouts] | None = None,
+        reading: Reading | None = None,
     ) -> Figures:
         """Figures by problem set, and a file of them."""
         output, others = names.place_of(stage), against or {}
@@ -196,6 +201,9 @@ class RayLab:
         def work() -> Mapping[str, Any]:
             ids = {name: self._sampling.problem_ids(name) for name in answers}
             metrics = measured(self._storage, ids, answers, others, self._config.strategies)
+            if reading is not None:
+                of_set = reading.rows.problem_set
+                metrics[of_set]["divergence"] = token_by_token(self._storage, reading, answers[of_set].folder)
             before = self._storage.read_json(output) if self._storage.exists(output) else {}
             self._storage.write_json(output, before | metrics)
             return metrics
@@ -204,6 +212,7 @@ class RayLab:
             "verb": "measure",
             "answers": {name: one.fingerprint for name, one in answers.items()},
             "against": {name: one.fingerprint for name, one in others.items()},
+            **({"read": [reading.by_teacher.fingerprint, reading.by_student.fingerprint]} if reading else {}),
         }
         return self._once(stage, made_from, work, lambda: [output]).metrics
 
@@ -236,11 +245,3 @@ class RayLab:
 
     def _trained(self, record: StageRecord, output: str) -> Model:
         return Model(engines="student", weights=self._storage.path(output), fingerprint=fingerprint_of(record))
-
-
-def _named_in(config: Config, name: str) -> str:
-    """What the settings say of a model: the same wherever its files lie."""
-    if name == STUDENT:
-        return config.student.model
-    sources = {part.key: part.source for part in config.teacher_parts()}
-    return fingerprint({key: [one.source, one.model, one.path] for key, one in sources.items()})

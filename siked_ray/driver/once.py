@@ -4,10 +4,12 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from siked_ray.config import Config
 from siked_ray.core.fingerprint import fingerprint, plain
 from siked_ray.core.stage import StageId
 from siked_ray.data.ledger import Ledger, StageRecord
 from siked_ray.errors import ConfigError
+from siked_ray.settings import STUDENT
 
 
 class Once:
@@ -90,3 +92,11 @@ def _check_made_from(stage: str, before: Mapping[str, Any], now: Mapping[str, An
             f"The stage {stage} was made from something else ({'; '.join(differing[:4])}). "
             "Set run_dir to another directory, or go back to what it was made from."
         )
+
+
+def fingerprint_in(config: Config, name: str) -> str:
+    """Of a model that the settings name: the same wherever its files lie."""
+    if name == STUDENT:
+        return config.student.model
+    sources = {part.key: part.source for part in config.teacher_parts()}
+    return fingerprint({key: [one.source, one.model, one.path] for key, one in sources.items()})

@@ -1,4 +1,4 @@
-"""The scoring stages: a teacher's engines read training rows, and what they know of each token is stored.
+"""The scoring stages: a model's engines read rows, and what they know of each token is stored.
 
 Engines of a stage are actors of its own: their calls are long, few, and the same whenever they are repeated, so that
 Ray's restarts and retries are all that a loss needs.
@@ -11,8 +11,7 @@ from typing import Any
 from siked_ray.capacity.await_capacity import Placement
 from siked_ray.config import Config
 from siked_ray.core.objective import bytes_per_token
-from siked_ray.core.problem import Split
-from siked_ray.core.prompts import TeacherPrompts
+from siked_ray.core.prompts import StudentPrompts, TeacherPrompts
 from siked_ray.core.reporting import Reporter
 from siked_ray.core.stage import StageId
 from siked_ray.data import run_directory as names
@@ -26,9 +25,9 @@ from siked_ray.generation.scorer import Scored, Scorer, ScoringTask
 from siked_ray.generation.scoring_calls import ScoringCall, calls_of, compacted, scored_ids
 from siked_ray.ray_internals import raised_by_task
 from siked_ray.recipes.verbs import Model, Scores, Table
-from siked_ray.settings import TEACHER
+from siked_ray.settings import STUDENT
 from siked_ray.settings.teacher import TeacherSource
-from siked_ray.sources import sampled
+from siked_ray.sources import engines_of
 
 _CALLS_PER_ENGINE = 2
 _MAX_RESTARTS = 30
@@ -47,7 +46,7 @@ class Scoring:
         placement: Placement,
         *,
         tokenizer: str,
-        max_model_len: int,
+        max_model_len: Mapping[str, int],
         log_dir: str,
         open_engine: OpenEngine | None = None,
     ) -> None:
@@ -62,19 +61,19 @@ class Scoring:
         self._open_engine = open_engine
 
     def stage(
-        self, stage: StageId, teacher: Model, rows: Table, top_k: int, known: Sequence[Scores]
+        self, stage: StageId, model: Model, rows: Table, top_k: int, known: Sequence[Scores]
     ) -> Mapping[str, Any]:
         """Score the rows that have no scores among the `known`; the metrics of the stage."""
         folder = names.place_of(stage)
         pending = f"{folder}/pending"
-        task = self._task(rows, pending, top_k)
+        task = self._task(model, rows, pending, top_k)
         self._engines.close()
-        self._placement.before_sampling(TEACHER)
+        self._placement.before_sampling(model.engines)
         scored_before = frozenset().union(*(scored_ids(self._storage, one.folder, "") for one in known))
         calls, title, started = calls_of(self._storage, rows.file), title_of(stage), time.monotonic()
         self._board.begin(title, "calls", len(calls))
         total = Scored()
-        for done, one in enumerate(self._run(teacher.weights, task, calls, scored_before), start=1):
+        for done, one in enumerate(self._run(model, task, calls, scored_before), start=1):
             total += one
             per_s = total.read_tokens / (time.monotonic() - started)
             self._board.advance(title, done, {"tokens": f"{total.tokens:,}", "tokens/s": f"{per_s:,.0f}"})
@@ -86,32 +85,31 @@ class Scoring:
         """Remove the parts of a committed stage."""
         self._storage.delete_folder(f"{folder}/pending")
 
-    def _task(self, rows: Table, folder: str, top_k: int) -> ScoringTask:
-        config = self._config
+    def _task(self, model: Model, rows: Table, folder: str, top_k: int) -> ScoringTask:
+        config, is_student = self._config, model.engines == STUDENT
+        prompts = StudentPrompts if is_student else TeacherPrompts
         return ScoringTask(
             storage=self._storage,
             rows=rows.file,
-            problems=names.problems(Split.TRAIN.value),
+            problems=names.problems(rows.problem_set),
             folder=folder,
-            render=TeacherPrompts(templates=config.prompts.templates(), strategies=config.strategy_records()),
+            render=prompts(templates=config.prompts.templates(), strategies=config.strategy_records()),
             top_k=top_k,
-            chat=config.chat_of(TEACHER),
+            chat=config.chat_of(model.engines),
             trust_remote_code=config.trust_remote_code,
-            plain_prompts=self._source.source == "openai" and self._source.endpoint.api == "completions",
+            plain_prompts=not is_student and _continues(config.teacher_parts()[0].source),
+            own_texts=is_student,
         )
 
-    @property
-    def _source(self) -> TeacherSource:
-        return self._config.teacher_parts()[0].source
-
     def _run(
-        self, model: str, task: ScoringTask, calls: Sequence[ScoringCall], known: frozenset[str]
+        self, model: Model, task: ScoringTask, calls: Sequence[ScoringCall], known: frozenset[str]
     ) -> Iterator[Scored]:
         """What calls come back with, as they do."""
         import ray
 
-        spec, size = self._spec(task.top_k)
-        actors = [self._actor(model, spec, size, number) for number in range(min(size.max_engines, len(calls)))]
+        engines = engines_of(self._config, model.engines)
+        spec, size = engines.scoring(self._max_model_len[model.engines], task.top_k), engines.size()
+        actors = [self._actor(model.weights, spec, size, number) for number in range(min(size.max_engines, len(calls)))]
         shared = (ray.put(task), ray.put(known))
         waiting, in_flight = list(reversed(calls)), {}
         try:
@@ -130,10 +128,6 @@ class Scoring:
             for actor in actors:
                 ray.kill(actor)
 
-    def _spec(self, top_k: int) -> tuple[EngineSpec, PoolSize]:
-        (source,) = sampled(self._config)
-        return source.engines.scoring(self._max_model_len, top_k), source.engines.size()
-
     def _actor(self, model: str, spec: EngineSpec, size: PoolSize, number: int) -> Any:
         import ray
 
@@ -151,6 +145,11 @@ class Scoring:
             f"{self._log_dir}/scoring_{number:02d}.log",
             None if spec.tokenises else self._tokenizer,
         )
+
+
+def _continues(source: TeacherSource) -> bool:
+    """Whether prompts are continued as they are, without a chat template."""
+    return source.source == "openai" and source.endpoint.api == "completions"
 
 
 def _sizes(total: Scored, top_k: int) -> dict[str, Any]:

@@ -12,6 +12,8 @@ _WORDS = {
 
 def title_of(stage: StageId) -> str:
     """Such as "iteration 1 · training"; a stage of no iteration is called by its label."""
+    if stage.kind is Kind.READING:
+        return f"{_owner(stage)} · held-out solutions read ({stage.label})"
     words = "test sets" if stage == StageId.of_tests(stage.iteration or 0) else _WORDS.get(stage.kind, stage.kind.value)
     return f"{_owner(stage)} · {words}"
 

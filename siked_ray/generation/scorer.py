@@ -21,7 +21,7 @@ from siked_ray.data.encoding import encode_prompts, encode_responses, encode_tex
 from siked_ray.data.model_folder import local_model
 from siked_ray.data.payload import TopK, joined
 from siked_ray.data.storage import Storage
-from siked_ray.data.teacher_columns import TEACHER_END, teacher_columns
+from siked_ray.data.teacher_columns import OWN_IDS, TEACHER_END, teacher_columns
 from siked_ray.generation.engine import EngineFailure, OpenEngine, RequestRejected
 from siked_ray.generation.scoring_calls import ScoringCall, rows_of, scored_ids
 from siked_ray.logs import redirect_output
@@ -34,7 +34,8 @@ _MAX_STARTS = 3
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoringTask:
     """Rows of the Parquet file `rows`, whose questions are in the table `problems`; parts go to `folder`. With
-    `plain_prompts` a prompt is what it is, whatever chat template there is."""
+    `plain_prompts` a prompt is what it is, whatever chat template there is. `own_texts` are read by the model that
+    wrote them: with their tags, to their ends, and the ids of their tokens are stored too."""
 
     storage: Storage
     rows: str
@@ -45,6 +46,7 @@ class ScoringTask:
     chat: ChatFormat = PLAIN
     trust_remote_code: bool = False
     plain_prompts: bool = False
+    own_texts: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,18 +111,20 @@ class Scorer:
             payloads = [_payload(text, future) for text, future in pairs]
             ids = [row["request_id"] for row in rows[which]]
             name = f"{call.prefix}{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
-            _write(task, self._texts.end, name, ids, payloads)
+            own_ids = [text.response for text in texts[which]] if task.own_texts else None
+            _write(task, self._texts.end, name, ids, payloads, own_ids)
             total += _figures(texts[which], payloads)
         return total
 
 
 @dataclass(frozen=True, slots=True)
 class _Text:
-    """Token ids of a prompt, and from place `first` on of a response without the `num_tag` tokens of its tag and
-    without `num_left` at its end. `first` is None where there is nothing to score."""
+    """Token ids of a prompt, and from place `first` on of a response behind the `num_tag` tokens of its tag and without
+    `num_left` at its end. `first` is None where there is nothing to score. `response` is all of it."""
 
     ids: list[int]
     first: int | None
+    response: list[int]
     num_tag: int
     num_left: int
 
@@ -144,26 +148,35 @@ class _Texts:
         prompts = encode_prompts(tokenizer, asked, self.task.chat)
         responses = encode_responses(tokenizer, [row["response"] for row in rows])
         tags = encode_texts(tokenizer, [split_tag(row["response"])[0] for row in rows])
+        lengths = map(len, tags)
+        texts = zip(prompts, responses, lengths, strict=True)
+        if self.task.own_texts:
+            return [_own_text(*text) for text in texts]
         ends = has_chat_template(tokenizer)
-        return [
-            _text(prompt, response, len(tag), scores_end=ends)
-            for prompt, response, tag in zip(prompts, responses, tags, strict=True)
-        ]
+        return [_text(*text, scores_end=ends) for text in texts]
 
     @property
     def end(self) -> int:
-        """The teacher's end-of-sequence token."""
+        """The model's end-of-sequence token."""
         return int(self._tokenizer.eos_token_id)
 
 
 def _text(prompt: list[int], response: list[int], num_tag: int, *, scores_end: bool) -> _Text:
+    """A response as a teacher would write it: without a tag."""
     rest = response[num_tag:] if scores_end else response[num_tag:-1]
     return _Text(
         ids=[*prompt, *rest],
         first=len(prompt) if prompt and rest else None,
+        response=response,
         num_tag=num_tag,
         num_left=0 if scores_end else 1,
     )
+
+
+def _own_text(prompt: list[int], response: list[int], num_tag: int) -> _Text:
+    """A response as the one who reads it wrote it."""
+    first = len(prompt) + num_tag
+    return _Text(ids=[*prompt, *response], first=first or None, response=response, num_tag=num_tag, num_left=0)
 
 
 def _payload(text: _Text, future: Any) -> TopK | None:
@@ -177,10 +190,19 @@ def _payload(text: _Text, future: Any) -> TopK | None:
     return joined([None, found, None], [text.num_tag, len(found), text.num_left])
 
 
-def _write(task: ScoringTask, end: int, name: str, ids: Sequence[str], payloads: Sequence[TopK | None]) -> None:
+def _write(
+    task: ScoringTask,
+    end: int,
+    name: str,
+    ids: Sequence[str],
+    payloads: Sequence[TopK | None],
+    own_ids: Sequence[list[int]] | None,
+) -> None:
     import pyarrow as pa
 
     table = pa.table({"request_id": ids, **teacher_columns(payloads)})
+    if own_ids is not None:
+        table = table.append_column(OWN_IDS, pa.array(own_ids, pa.list_(pa.int32())))
     task.storage.write_parquet(f"{task.folder}/{name}", table.replace_schema_metadata({TEACHER_END: str(end)}))
 
 

@@ -183,11 +183,13 @@ def _taken_over(branch: Branch) -> list[StageRecord]:
 
 
 def _scored(branch: Branch) -> list[StageId]:
-    """What the teacher scored: of its own texts, and of those of past iterations."""
+    """What the teacher scored: of its own texts, and of those of past iterations; and what was read of their held-out
+    solutions."""
     if branch.by_fingerprint:
         return []
-    past = range(1, branch.iteration + 1) if branch.iteration is not None else ()
-    return [TEACHER_SCORES, *(StageId.of_iteration(Kind.SCORES, i) for i in past)]
+    past = range(branch.iteration + 1) if branch.iteration is not None else ()
+    read = [stage for i in past for stage in (StageId.of_reading("teacher", i), StageId.of_reading("student", i))]
+    return [TEACHER_SCORES, *(StageId.of_iteration(Kind.SCORES, i) for i in past if i), *read]
 
 
 def is_left_by_take_over(branch: Branch, records: Sequence[StageRecord]) -> bool:

@@ -20,7 +20,7 @@ from siked_ray.errors import ConfigError
 from siked_ray.evaluation import compare_free, evaluate_dataset
 from siked_ray.preflight.check import Checked
 from siked_ray.recipes import recipe_named
-from siked_ray.recipes.verbs import Asked, Figures, Model, Rollouts, Scores, Table
+from siked_ray.recipes.verbs import Asked, Figures, Model, Reading, Rollouts, Scores, Table
 from siked_ray.settings import TEACHER
 from siked_ray.sources import sampled
 
@@ -71,9 +71,10 @@ class TrainingCount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoringCount:
-    """Rows whose tokens a teacher scores, at most."""
+    """Rows whose tokens a model scores, at most."""
 
     stage: StageId
+    model: Model
     num_rows: int
     top_k: int
 
@@ -121,14 +122,14 @@ class CountingLab:
 
     def select(self, stage: StageId, rule: Rule, **tables: Rollouts | Table) -> Table:
         names = {name: one.file if isinstance(one, Table) else one.folder for name, one in tables.items()}
-        most = {"problems": self._problems((Split.TRAIN.value,))} | {name: self._rows[of] for name, of in names.items()}
+        most = {"problems": self._problems((rule.problem_set,))} | {name: self._rows[of] for name, of in names.items()}
         num_rows = self._rows[stage.name] = rule.max_rows(most)
         self._add(TableCount(stage=stage, num_rows=num_rows))
         return Table(file=stage.name, fingerprint="", figures={"rows": num_rows})
 
-    def score(self, stage: StageId, teacher: Model, rows: Table, top_k: int, known: Sequence[Scores] = ()) -> Scores:
+    def score(self, stage: StageId, model: Model, rows: Table, top_k: int, known: Sequence[Scores] = ()) -> Scores:
         num_rows = self._rows[rows.file]
-        self._add(ScoringCount(stage=stage, num_rows=num_rows, top_k=top_k))
+        self._add(ScoringCount(stage=stage, model=model, num_rows=num_rows, top_k=top_k))
         return Scores(folder=stage.name, fingerprint="")
 
     def train(
@@ -150,7 +151,11 @@ class CountingLab:
         return Model(engines="student", weights=stage.name, fingerprint="")
 
     def measure(
-        self, stage: StageId, answers: Mapping[str, Rollouts], against: Mapping[str, Rollouts] | None = None
+        self,
+        stage: StageId,
+        answers: Mapping[str, Rollouts],
+        against: Mapping[str, Rollouts] | None = None,
+        reading: Reading | None = None,
     ) -> Figures:
         """Figures of a student that solves nothing."""
         self._add(OtherCount(stage=stage, verb="measure"))

@@ -132,7 +132,7 @@ def _shown_count(count: Count, max_tokens: int) -> str:
             samples = f", up to {count.how.num_samples} samples" if count.how.num_samples > 1 else ""
             return f"{count.model.engines}: {_asked(count.asked, count.num_requests)}{samples}"
         case ScoringCount():
-            return f"teacher: {count.num_rows:,} rows, {_scores([count], max_tokens)}"
+            return f"{count.model.engines}: {count.num_rows:,} rows, {_scores([count], max_tokens)}"
         case TrainingCount():
             return f"{count.num_steps:,} steps, on {count.num_rows:,} rows"
         case TableCount():

@@ -15,6 +15,7 @@ from siked_ray.core.rollout import FREE
 from siked_ray.core.stage import TEACHER, Kind, StageId
 from siked_ray.core.stopping import Decision, Measured, decide
 from siked_ray.errors import ConfigError
+from siked_ray.recipes._reading import read_by_both
 from siked_ray.recipes.verbs import Asked, Lab, Model, Rollouts
 from siked_ray.settings import Config
 from siked_ray.settings.base import PositiveInt
@@ -105,5 +106,7 @@ def _measured(lab: Lab, config: Config, iteration: int, student: Model, answers:
     exam = Asked(problems=(HELD_OUT, *lab.test_sets()), requested=(FREE, *config.strategies))
     answers.append(lab.sample(_stage(Kind.ANSWERS, iteration), student, exam, config.evaluation.plan()))
     against = {"previous": answers[-2], "iteration_0": answers[0]} if iteration else {}
-    figures = lab.measure(_stage(Kind.EVALUATION, iteration), dict.fromkeys(exam.problems, answers[-1]), against)
+    asked = dict.fromkeys(exam.problems, answers[-1])
+    reading = read_by_both(lab, config, iteration, student, answers[-1])
+    figures = lab.measure(_stage(Kind.EVALUATION, iteration), asked, against, reading)
     return Measured(accuracy=figures[HELD_OUT]["free"], histogram=figures[HELD_OUT]["strategy_histogram"])

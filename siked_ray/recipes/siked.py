@@ -8,6 +8,7 @@ from siked_ray.core.problem import Split
 from siked_ray.core.rollout import FREE
 from siked_ray.core.stage import TEACHER, TEACHER_SCORES, Kind, StageId
 from siked_ray.core.stopping import Decision, Measured, decide
+from siked_ray.recipes._reading import read_by_both
 from siked_ray.recipes.verbs import Asked, Lab, Model, Rollouts, Scores, Table
 from siked_ray.settings import Config
 
@@ -44,7 +45,7 @@ def run(lab: Lab, config: Config) -> Decision:
         student = lab.train(_stage(Kind.TRAINING, iteration), start, mixture, objective, beside, tuple(scores))
         students.append(student)
         answers.append(_answers(lab, config, iteration, student))
-        history.append(_measured(lab, config, iteration, answers))
+        history.append(_measured(lab, config, iteration, student, answers))
 
         decision = lab.decide(_stage(Kind.DECISION, iteration), lambda: decide(history, lab.spent(), rules))
         if decision.stop:
@@ -85,13 +86,14 @@ def _answers(lab: Lab, config: Config, iteration: int, student: Model) -> Rollou
     return lab.sample(_stage(Kind.ANSWERS, iteration), student, asked, config.evaluation.plan())
 
 
-def _measured(lab: Lab, config: Config, iteration: int, answers: list[Rollouts]) -> Measured:
+def _measured(lab: Lab, config: Config, iteration: int, student: Model, answers: list[Rollouts]) -> Measured:
     """What the free student did on the held-out problems; nothing else selects."""
     tests = lab.test_sets() if config.evaluation.test_sets == "every_iteration" else ()
     figures = lab.measure(
         _stage(Kind.EVALUATION, iteration),
         dict.fromkeys((HELD_OUT, *tests), answers[-1]),
         {"previous": answers[-2], "iteration_0": answers[0]} if iteration else {},
+        read_by_both(lab, config, iteration, student, answers[-1]),
     )
     return Measured(accuracy=figures[HELD_OUT]["free"], histogram=figures[HELD_OUT]["strategy_histogram"])
 

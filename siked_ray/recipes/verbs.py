@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from siked_ray.core.asks import Render
 from siked_ray.core.merge_rule import MergeRule
 from siked_ray.core.objective import ObjectiveSpec
+from siked_ray.core.problem import Split
 from siked_ray.core.rule import Rule
 from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.stage import StageId
@@ -37,19 +38,31 @@ class Rollouts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A Parquet file of rows that a rule selected, and the figures that the rule gave."""
+    """A Parquet file of rows that a rule selected, and the figures that the rule gave. The rows are of the problems of
+    one set."""
 
     file: str
     fingerprint: str
     figures: Mapping[str, Any] = field(default_factory=dict)
+    problem_set: str = Split.TRAIN.value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Scores:
-    """A folder with a teacher's probabilities at the tokens of training rows, by the rows' ids."""
+    """A folder with a model's probabilities at the tokens of rows, by the rows' ids."""
 
     folder: str
     fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What teacher and student say of the tokens of the same solutions, which the student wrote."""
+
+    rows: Table
+    student: Model
+    by_teacher: Scores
+    by_student: Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,11 +106,12 @@ class Lab(Protocol):
         """Sample a model; every sample is verified as it is made."""
 
     def select(self, stage: StageId, rule: Rule, **tables: Rollouts | Table) -> Table:
-        """Select rows from tables of any size; the training problems are the table `problems`."""
+        """Select rows from tables of any size; the problems of the rule's set are the table `problems`."""
 
-    def score(self, stage: StageId, teacher: Model, rows: Table, top_k: int, known: Sequence[Scores] = ()) -> Scores:
-        """The teacher's `top_k` most likely tokens at each token of the responses of rows {problem_id, strategy,
-        response, request_id}, but of rows with scores that are `known`; for any student with the same tokens."""
+    def score(self, stage: StageId, model: Model, rows: Table, top_k: int, known: Sequence[Scores] = ()) -> Scores:
+        """A model's `top_k` most likely tokens at each token of the responses of rows {problem_id, strategy, response,
+        request_id}, but of rows with scores that are `known`. The teacher's are for any student with the same tokens;
+        the student's own are for measuring."""
 
     def train(
         self,
@@ -116,10 +130,14 @@ class Lab(Protocol):
         """One model out of several that were trained from the same base."""
 
     def measure(
-        self, stage: StageId, answers: Mapping[str, Rollouts], against: Mapping[str, Rollouts] | None = None
+        self,
+        stage: StageId,
+        answers: Mapping[str, Rollouts],
+        against: Mapping[str, Rollouts] | None = None,
+        reading: Reading | None = None,
     ) -> Figures:
         """What answers to problem sets are worth: free, forced, oracle, intervals; and, problem by problem, against
-        the answers of other models."""
+        the answers of other models; and, with a `reading`, token by token against the teacher."""
 
     def decide(self, stage: StageId, make: Callable[[], Decision]) -> Decision:
         """Record a decision with its reason; `make` is pure."""

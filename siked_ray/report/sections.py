@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from siked_ray.report import accuracy_tables, summary_tables
+from siked_ray.report import accuracy_tables, summary_tables, token_tables
 from siked_ray.report.arms import arms
 from siked_ray.report.changes import Changes
 from siked_ray.report.summary_tables import SummaryTable
@@ -27,6 +27,9 @@ def sections(view: View, changes: Changes | None) -> list[Section]:
             _section("Accuracy", ["accuracy"], view, accuracy_tables.accuracies, accuracy_tables.comparisons),
             _section("Choice of strategy", ["histogram"], view, *_CHOICES),
         ]
+    if token_tables.has_divergences(view):
+        tables = (token_tables.divergences, token_tables.partings)
+        found.append(_section("Student and teacher, token by token", [], view, *tables))
     if view.arms:
         found.append(_section("Students side by side", [], view, arms))
     if changes:

@@ -21,6 +21,7 @@ _GROUPS = {
     Kind.TABLE: "selecting",
     Kind.MIXTURE: "mixing",
     Kind.SCORES: "scoring",
+    Kind.READING: "scoring",
     Kind.TRAINING: "training",
     Kind.MERGE: "merging",
     Kind.ANSWERS: "evaluation",

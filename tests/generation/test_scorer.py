@@ -1,6 +1,7 @@
 """What a teacher is asked of training rows, what is stored of it, and how training finds it again."""
 
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 from transformers import AutoTokenizer
 
 from siked_ray.core.asks import Rendered
-from siked_ray.core.objective import TEACHER_IDS, TEACHER_LOG_TAIL
+from siked_ray.core.objective import TEACHER_COLUMNS, TEACHER_IDS, TEACHER_LOG_TAIL
 from siked_ray.data.encoding import encode_prompt, encode_response, encode_text
 from siked_ray.data.payload import TopK
 from siked_ray.data.storage import Storage
+from siked_ray.data.teacher_columns import OWN_IDS
 from siked_ray.generation.engine import EngineFailure, RequestRejected
 from siked_ray.generation.scorer import Scored, Scorer, ScoringTask
 from siked_ray.generation.scoring_calls import ScoringCall, calls_of, compacted, scored_ids
@@ -180,3 +182,20 @@ def test_the_tail_is_what_the_top_tokens_leave():
     top = TopK.of(np.array([[3, 4], [5, 6]]), np.log([[0.5, 0.25], [0.75, 0.25]]))
     assert top.log_tail_R.tolist() == [np.float16(np.log(0.25)), -np.inf]
     assert top.token_ids_RK.dtype == np.int32 and top.log_probs_RK.dtype == np.float16
+
+
+def test_a_student_reads_its_own_texts_with_tag_and_end(
+    storage: Storage, tiny_model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    one = scorer(tiny_model, tmp_path, monkeypatch)
+    one.score(replace(task_of(storage), own_texts=True), ScoringCall(0, 0), frozenset())
+    response = encode_response(tokenizer, ROWS[1]["response"])
+    assert one._engine.asked[1] == [*encode_prompt(tokenizer, "cot? b"), *response]
+    part = storage.read_parquet(storage.files(FOLDER, ".parquet")[0]).to_pylist()[1]
+    assert part[OWN_IDS] == response
+    payload = TopK.from_flat(*(np.array(part[name]) for name in TEACHER_COLUMNS))
+    assert payload is not None
+    num_tag = len(encode_text(tokenizer, "[cot]:"))
+    assert payload.is_known_R.tolist() == [False] * num_tag + [True] * (len(response) - num_tag)
+    assert_said_of(payload.take(np.arange(num_tag, len(response))), np.array(response[num_tag:]))

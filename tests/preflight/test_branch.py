@@ -243,6 +243,7 @@ def with_scores(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return {"rows": 3, "bytes_per_token": 26}
 
     monkeypatch.setattr("siked_ray.driver.scoring.Scoring.stage", score)
+    monkeypatch.setattr("siked_ray.driver.lab.token_by_token", lambda *_: {"by_strategy": {}, "partings": []})
     return stages
 
 
@@ -251,18 +252,26 @@ def test_what_the_teacher_scored_comes_along(make_config, monkeypatch, with_scor
     parent = Run(make_config(*SETTINGS, *SCORED), monkeypatch)
     parent.finish()
     parent.storage.write_text(names.CONFIG, dump_config(parent.config))
-    assert with_scores == ["scores_teacher", "scores_01", "scores_02"]
+    assert with_scores == [
+        *("scores_teacher", "reading_teacher_00", "reading_student_00"),
+        *("scores_01", "reading_teacher_01", "reading_student_01"),
+        *("scores_02", "reading_teacher_02", "reading_student_02"),
+    ]
     assert parent.summary()["iterations"][0]["scores"]["bytes_per_token"] == 26
     with_scores.clear()
     run = branched(make_config, monkeypatch, parent, "teacher", *SCORED, "seed=7", "iterations.max=0")
     run.finish()
-    assert not with_scores and "scores_teacher" not in run.committed
+    assert with_scores == ["reading_teacher_00", "reading_student_00"] and "scores_teacher" not in run.committed
     later = branched(make_config, monkeypatch, parent, "1", *SCORED, f"run_dir={tmp_path}/later")
     assert later.storage.exists("scores/iteration_01/scores_01-00000.parquet")
+    assert later.storage.exists("readings/student_01/reading_student_01-00000.parquet")
+    with_scores.clear()
+    later.finish()
+    assert with_scores == ["scores_02", "reading_teacher_02", "reading_student_02"]
     with pytest.raises(ConfigError, match=r"teacher\.logprobs: 4 -> 8"):
         find_branch(branch_settings(make_config, parent, "teacher", *SCORED, "teacher.logprobs=8"))
 
 
 def test_a_run_without_scores_can_be_scored_later(make_config, monkeypatch, parent: Run, with_scores: list[str]):
     branched(make_config, monkeypatch, parent, "teacher", *SCORED, "iterations.max=0").finish()
-    assert with_scores == ["scores_teacher"]
+    assert with_scores == ["scores_teacher", "reading_teacher_00", "reading_student_00"]

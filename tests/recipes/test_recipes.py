@@ -10,8 +10,8 @@ from siked_ray.recipes import RECIPES, recipe_named
 
 
 def test_the_recipes_are_the_files_of_their_folder():
-    files = {path.stem for path in Path(recipes.__file__).parent.glob("*.py")}
-    assert set(RECIPES) == files - {"__init__", "verbs"}
+    files = {path.stem for path in Path(recipes.__file__).parent.glob("[!_]*.py")}
+    assert set(RECIPES) == files - {"verbs"}
     assert "siked" in RECIPES
 
 

@@ -9,7 +9,7 @@ from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.stage import Kind, StageId
 from siked_ray.core.stopping import Decision, Spent
 from siked_ray.recipes import siked
-from siked_ray.recipes.verbs import Asked, Model, Rollouts, Scores, Table
+from siked_ray.recipes.verbs import Asked, Model, Reading, Rollouts, Scores, Table
 
 
 class Interrupted(Exception):
@@ -32,6 +32,7 @@ class FakeLab:
         self.decisions: list[Decision] = []
         self.objectives: dict[str, tuple[ObjectiveSpec, Model | None, list[str]]] = {}
         self.rules: dict[str, Any] = {}
+        self.readings: dict[str, Reading | None] = {}
         self.scored: dict[str, tuple[str, str, int, list[str]]] = {}
 
     def _once(self, stage: StageId, result: Any) -> Any:
@@ -77,7 +78,10 @@ class FakeLab:
     def merge(self, *_: Any) -> Model:
         raise AssertionError("SIKeD merges nothing")
 
-    def measure(self, stage: StageId, answers: Mapping[str, Rollouts], against: Any = None) -> Any:
+    def measure(
+        self, stage: StageId, answers: Mapping[str, Rollouts], against: Any = None, reading: Reading | None = None
+    ) -> Any:
+        self.readings[stage.name] = reading
         self.compared[stage.name] = {name: one.folder for name, one in (against or {}).items()}
         figures = {"free": self.accuracies[stage.iteration or 0], "strategy_histogram": {"cot": 0.5, "pot": 0.5}}
         return self._once(stage, dict.fromkeys(answers, figures))
@@ -254,10 +258,30 @@ def test_a_teacher_in_the_worker_goes_along(config: Make):
 def test_stored_probabilities_are_made_before_each_training_and_known_from_then_on(config: Make):
     lab = FakeLab(RISING)
     siked.run(lab, config(TEACHER_MODEL, "teacher.logprobs=16", "training.objective=reverse_kl", max=1))
-    assert lab.scored == {
+    assert {name: one for name, one in lab.scored.items() if name.startswith("scores")} == {
         "scores_teacher": ("teacher", "mixture_00", 16, []),
         "scores_01": ("teacher", "mixture_01", 16, ["scores_teacher"]),
     }
+
+
+def test_where_the_teacher_scores_both_read_what_the_student_wrote_of_held_out_problems(config: Make):
+    lab = FakeLab(RISING)
+    siked.run(lab, config(TEACHER_MODEL, "teacher.logprobs=16", "training.objective=reverse_kl", max=1))
+    for n in (0, 1):
+        rows = f"table_held_out_0{n}"
+        assert lab.selected_from[rows] == {"student_rollouts": f"answers_0{n} of student {n}"}
+        assert lab.rules[rows].problem_set == "validation"
+        assert lab.scored[f"reading_teacher_0{n}"] == ("teacher", rows, 16, [])
+        assert lab.scored[f"reading_student_0{n}"] == (f"student {n}", rows, 16, [])
+        reading = lab.readings[f"evaluation_0{n}"]
+        assert reading is not None and reading.student.weights == f"student {n}"
+        assert (reading.by_teacher.folder, reading.by_student.folder) == (
+            f"reading_teacher_0{n}",
+            f"reading_student_0{n}",
+        )
+    plain = FakeLab(RISING)
+    siked.run(plain, config(max=1))
+    assert not plain.scored and set(plain.readings.values()) == {None}
     objective, beside, scores = lab.objectives["training_01"]
     assert objective.with_teacher and beside is None and scores == ["scores_teacher", "scores_01"]
 
