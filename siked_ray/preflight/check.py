@@ -50,7 +50,7 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
     check_loggers(config.training.loggers)
     _check_base_precision(config)
     models = _models(config, offline_is_fine)
-    notes = check_same_tokens(config, models[STUDENT], models.get(TEACHER))
+    notes = check_same_tokens(config, models[STUDENT], models.get(TEACHER), offline_is_fine=offline_is_fine)
     try:
         problems, tests = load_training_set(config), load_test_sets(config)
         check_columns(config)

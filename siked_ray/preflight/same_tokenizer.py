@@ -9,7 +9,9 @@ from siked_ray.sources import sampled
 from siked_ray.sources.openai import OpenAISource
 
 
-def check_same_tokens(config: Config, student: ModelFacts, teacher: ModelFacts | None) -> list[str]:
+def check_same_tokens(
+    config: Config, student: ModelFacts, teacher: ModelFacts | None, *, offline_is_fine: bool = False
+) -> list[str]:
     """What to know of the pair, as sentences. Raises ModelError where a text has other token ids for the two, and
     ConfigError where workers cannot load the teacher."""
     specs = [one for one in objectives_of(config).values() if one.with_teacher or one.beside_teacher]
@@ -17,7 +19,7 @@ def check_same_tokens(config: Config, student: ModelFacts, teacher: ModelFacts |
         return []
     objective = ", ".join(dict.fromkeys(one.kind for one in specs))
     if config.top_k and config.teacher_parts()[0].source.source == "openai":
-        return _check_server(config, student, config.top_k)
+        return _check_server(config, student, config.top_k, offline_is_fine)
     if teacher is None or any(part.source.source != "vllm" for part in config.teacher_parts()):
         raise ConfigError(
             f"The objective {objective} needs one teacher that engines or training workers of our own can load; set "
@@ -35,10 +37,10 @@ def check_same_tokens(config: Config, student: ModelFacts, teacher: ModelFacts |
     return [*_of_ends(student, teacher), *_of_templates(student, teacher)]
 
 
-def _check_server(config: Config, student: ModelFacts, top_k: int) -> list[str]:
+def _check_server(config: Config, student: ModelFacts, top_k: int, offline_is_fine: bool) -> list[str]:
     (source,) = sampled(config)
     if student.known and isinstance(source, OpenAISource):
-        source.check_scoring(student.tokenizer, top_k)
+        source.check_scoring(student.tokenizer, top_k, offline_is_fine=offline_is_fine)
     return []
 
 

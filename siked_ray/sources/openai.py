@@ -42,10 +42,13 @@ class OpenAISource:
         note = f"behind {self._options.base_url}" + (f", which is not there yet: {problem}" if problem else "")
         return ModelFacts(name=name, known=False, note=note)
 
-    def check_scoring(self, tokenizer: Any, top_k: int) -> None:
+    def check_scoring(self, tokenizer: Any, top_k: int, *, offline_is_fine: bool) -> None:
         """Raises ModelError when the server cannot score texts of a student with this tokenizer."""
-        assert self.part.source.model is not None, "settings with source openai have a model"
-        if problem := check_scoring(self.part.source.model, self._options, tokenizer, top_k):
+        name = self.part.source.model
+        assert name is not None, "settings with source openai have a model"
+        if offline_is_fine and check_endpoint(name, self._options):
+            return
+        if problem := check_scoring(name, self._options, tokenizer, top_k):
             raise ModelError(
                 f"teacher.logprobs: {problem}. Take a server and a model that do, or leave teacher.logprobs out: the "
                 "student then learns from the teacher's texts, as SIKeD does."
