@@ -19,6 +19,7 @@ _COMMANDS = {
     "eval": "evaluate",
     "push": "push",
     "export": "export_gguf",
+    "merge": "merge",
     "verify": "verify",
     "doctor": "doctor",
 }

@@ -1,8 +1,12 @@
 """Whether two tokenizers give the same tokens the same numbers, and where they differ."""
 
 import json
+from collections.abc import Mapping
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
+
+from siked_ray.errors import ModelError
 
 
 def tokens_differ(one: Any, other: Any) -> str | None:
@@ -55,3 +59,19 @@ def _first_difference(ours: Any, theirs: Any) -> str:
 
 def _shown(token: str | None) -> str:
     return "missing" if token is None else repr(token)
+
+
+def check_same_tokenizers(base: Path, parts: Mapping[str, Path]) -> None:
+    """Raises ModelError for a model directory whose tokens are not the base's; directories without a tokenizer pass."""
+    from siked_ray.data.encoding import load_tokenizer
+
+    if not _has_tokenizer(base):
+        return
+    ours = load_tokenizer(str(base))
+    for name, folder in parts.items():
+        if _has_tokenizer(folder) and (difference := tokens_differ(ours, load_tokenizer(str(folder)))):
+            raise ModelError(f"{name} has other tokens than the base: {difference}. Merge models of one tokenizer.")
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return (folder / "tokenizer.json").exists() or (folder / "tokenizer_config.json").exists()

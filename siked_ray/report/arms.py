@@ -31,6 +31,25 @@ def arms(view: View) -> SummaryTable:
     return SummaryTable(title="Students", headings=headings, rows=rows, num_text_columns=2)
 
 
+def merged(view: View) -> SummaryTable:
+    """What merged students were made of: λ and the length of each task vector, and what λ minimises."""
+    rows = [
+        [
+            one["name"],
+            part,
+            decimals(weight),
+            decimals(one["merge"]["norms"][part]),
+            percent(one["merge"]["unmoved"][part]),
+            decimals(one["merge"]["loss_bound"]),
+        ]
+        for one in view.arms
+        if "merge" in one
+        for part, weight in one["merge"]["weights"].items()
+    ]
+    headings = ["student", "part", "λ", "‖τ‖", "weights as in the base", "bound on the losses' rise"]
+    return SummaryTable(title="Merged", headings=headings, rows=rows, num_text_columns=2)
+
+
 def _evaluation(arm: Mapping[str, Any]) -> Mapping[str, Any]:
     return arm.get("evaluation") or {}
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from siked_ray.report import accuracy_tables, summary_tables, token_tables
-from siked_ray.report.arms import arms
+from siked_ray.report.arms import arms, merged
 from siked_ray.report.changes import Changes
 from siked_ray.report.summary_tables import SummaryTable
 from siked_ray.report.view import View
@@ -31,7 +31,7 @@ def sections(view: View, changes: Changes | None) -> list[Section]:
         tables = (token_tables.divergences, token_tables.partings)
         found.append(_section("Student and teacher, token by token", [], view, *tables))
     if view.arms:
-        found.append(_section("Students side by side", [], view, arms))
+        found.append(_section("Students side by side", [], view, arms, merged))
     if changes:
         found.append(Section(title="From wrong to right", plots=[], tables=[changes.table()]))
     if view.has_mixtures:

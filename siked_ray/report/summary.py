@@ -88,10 +88,10 @@ def _iterations(records: Sequence[StageRecord]) -> list[dict[str, Any]]:
 
 
 def _arms(records: Sequence[StageRecord]) -> list[dict[str, Any]]:
-    """One entry per student that was trained or measured outside iterations, in their order."""
+    """One entry per student that was trained, merged or measured outside iterations, in their order."""
     arms: dict[str, dict[str, Any]] = {}
     for record in records:
-        if record.id.iteration is None and record.id.kind in (Kind.TRAINING, Kind.EVALUATION):
+        if record.id.iteration is None and record.id.kind in (Kind.TRAINING, Kind.MERGE, Kind.EVALUATION):
             entry = arms.setdefault(record.id.label, {"name": record.id.label})
             entry.update(_SECTIONS[record.id.kind](record))
     return list(arms.values())
@@ -135,6 +135,7 @@ _SECTIONS: Mapping[Kind, Callable[[StageRecord], dict[str, Any]]] = {
     Kind.MIXTURE: _mixture,
     Kind.SCORES: lambda record: {"scores": {**record.metrics, "seconds": record.seconds}},
     Kind.TRAINING: lambda record: {"training": _training(record)},
+    Kind.MERGE: lambda record: {"merge": {**record.metrics, "seconds": record.seconds}},
     Kind.EVALUATION: lambda record: {"evaluation": dict(record.metrics)},
     Kind.DECISION: lambda record: {"decision": dict(record.metrics)},
 }

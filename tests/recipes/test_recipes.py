@@ -23,7 +23,7 @@ def test_siked_is_the_default_and_every_recipe_can_be_run(make_config):
 def test_an_unknown_recipe_is_refused_with_those_that_there_are(settings_file, capsys):
     assert main(["run", str(settings_file), "recipe=sickled"]) == 2
     said = capsys.readouterr().err
-    assert "there is no recipe 'sickled'; choose one of losses, on_policy, siked." in said and said.count("\n") == 1
+    assert f"there is no recipe 'sickled'; choose one of {', '.join(RECIPES)}." in said and said.count("\n") == 1
 
 
 def test_settings_that_a_recipe_does_not_have_are_refused(make_config):

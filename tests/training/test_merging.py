@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from siked_ray.core.merge_rule import MergeRule, RuleName, loss_bound
 from siked_ray.errors import ModelError
 from siked_ray.training.compute.merging import merge_weights
 
@@ -24,6 +25,10 @@ def model(folder: Path, seed: int, *, num_shards: int = 1, dtype: torch.dtype = 
     return folder
 
 
+def given(**weights: float) -> MergeRule:
+    return MergeRule(weights=weights)
+
+
 def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
     return {name: value for shard in folder.glob("*.safetensors") for name, value in load_file(shard).items()}
 
@@ -31,8 +36,8 @@ def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("num_shards", [1, 2])
 def test_one_part_with_weight_one_is_that_part(tmp_path: Path, num_shards: int):
     base, part = model(tmp_path / "base", 0, num_shards=num_shards), model(tmp_path / "part", 1)
-    figures = merge_weights(base, {"cot": part}, {"cot": 1.0}, tmp_path / "out")
-    assert figures == {"tensors": 3, "parameters": 24 + 16 + 4}
+    figures = merge_weights(base, {"cot": part}, given(cot=1.0), tmp_path / "out")
+    assert (figures["tensors"], figures["parameters"], figures["weights"]) == (3, 24 + 16 + 4, {"cot": 1.0})
     merged, expected = tensors_of(tmp_path / "out"), tensors_of(part)
     assert merged.keys() == expected.keys()
     assert all(torch.allclose(merged[name], expected[name], atol=1e-6) for name in expected)
@@ -43,8 +48,8 @@ def test_the_order_of_parts_does_not_matter_and_types_stay(tmp_path: Path):
     base = model(tmp_path / "base", 0, dtype=torch.bfloat16)
     parts = {name: model(tmp_path / name, seed, dtype=torch.bfloat16) for seed, name in enumerate("ab", start=1)}
     weights = {"a": 0.36, "b": 0.64}
-    merge_weights(base, parts, weights, tmp_path / "one")
-    merge_weights(base, dict(reversed(parts.items())), weights, tmp_path / "other")
+    merge_weights(base, parts, given(**weights), tmp_path / "one")
+    merge_weights(base, dict(reversed(parts.items())), given(**weights), tmp_path / "other")
     one, other, start = tensors_of(tmp_path / "one"), tensors_of(tmp_path / "other"), tensors_of(base)
     assert all(torch.equal(one[name], other[name]) and one[name].dtype is torch.bfloat16 for name in one)
     expected = start["embed"].float()
@@ -63,5 +68,93 @@ def test_the_order_of_parts_does_not_matter_and_types_stay(tmp_path: Path):
 def test_models_that_do_not_fit_are_refused_by_name_and_nothing_is_left(tmp_path: Path, changes: dict, words: str):
     base, part = model(tmp_path / "base", 0), model(tmp_path / "part", 1, **changes)
     with pytest.raises(ModelError, match=words):
-        merge_weights(base, {"cot": part}, {"cot": 1.0}, tmp_path / "out")
+        merge_weights(base, {"cot": part}, given(cot=1.0), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def vector(folder: Path, *values: float, dtype: torch.dtype = torch.float32) -> Path:
+    folder.mkdir()
+    save_file({"w": torch.tensor(values, dtype=dtype)}, folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("base", "parts", "lambdas", "merged"),
+    [
+        ((0, 0), {"a": (3, 0), "b": (0, 4)}, {"a": 0.36, "b": 0.64}, (1.08, 2.56)),
+        (
+            (1, 1, 1),
+            {"a": (2, 3, 3), "b": (1, 1, 7), "c": (3, 1, 1)},
+            {"a": 9 / 49, "b": 36 / 49, "c": 4 / 49},
+            (1.34694, 1.36735, 5.77551),
+        ),
+        ((1, 2), {"a": (1, 2), "b": (1, 2)}, {"a": 0.0, "b": 0.0}, (1, 2)),
+        ((1, 2), {"a": (1, 2), "b": (3, 2)}, {"a": 0.0, "b": 1.0}, (3, 2)),
+        ((0, 0), {"a": (1, 0), "b": (0, 1)}, {"a": 0.5, "b": 0.5}, (0.5, 0.5)),
+    ],
+)
+def test_metagpt_takes_each_task_vector_by_its_share_of_squared_lengths(
+    tmp_path: Path, base: tuple, parts: dict, lambdas: dict, merged: tuple
+):
+    """SYSTEMS.md 2's golden values; the base itself counts nothing, and equally long ones are averaged."""
+    folders = {name: vector(tmp_path / name, *values) for name, values in parts.items()}
+    start = vector(tmp_path / "base", *base)
+    figures = merge_weights(start, folders, MergeRule(rule=RuleName.METAGPT), tmp_path / "out")
+    assert figures["weights"] == pytest.approx(lambdas)
+    assert tensors_of(tmp_path / "out")["w"].tolist() == pytest.approx(merged, abs=1e-5)
+
+
+def test_lengths_cosines_and_the_bound(tmp_path: Path):
+    start = vector(tmp_path / "base", 1, 1, 1)
+    parts = {"a": (2, 3, 3), "b": (1, 1, 7), "c": (3, 1, 1)}
+    folders = {name: vector(tmp_path / name, *values) for name, values in parts.items()}
+    figures = merge_weights(start, folders, MergeRule(rule=RuleName.METAGPT), tmp_path / "out")
+    assert figures["norms"] == pytest.approx({"a": 3, "b": 6, "c": 2})
+    assert figures["cosines"] == pytest.approx({"a b": 2 / 3, "a c": 1 / 3, "b c": 0.0})
+    assert figures["loss_bound"] == pytest.approx(424.653, abs=1e-3)
+    squares = {"a": 9.0, "b": 36.0, "c": 4.0}
+    average = merge_weights(start, folders, MergeRule(rule=RuleName.AVERAGE), tmp_path / "average")
+    assert average["loss_bound"] == pytest.approx(731.111, abs=1e-3)
+    assert loss_bound(dict.fromkeys(squares, 0.3), squares) == pytest.approx(773.29, abs=1e-2)
+    best = MergeRule(rule=RuleName.METAGPT).lambdas(squares)
+    random = torch.Generator().manual_seed(0)
+    for _ in range(2000):
+        near = {name: value + 0.05 * torch.randn(1, generator=random).item() for name, value in best.items()}
+        assert loss_bound(near, squares) >= figures["loss_bound"] - 1e-9
+
+
+def test_a_model_in_blocks_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    base, part = model(tmp_path / "base", 0, num_shards=2), model(tmp_path / "part", 1)
+    whole = merge_weights(base, {"x": part}, given(x=0.7), tmp_path / "whole")
+    monkeypatch.setattr("siked_ray.training.compute.tensor_files._BYTES_PER_BLOCK", 33)
+    in_blocks = merge_weights(base, {"x": part}, given(x=0.7), tmp_path / "blocks")
+    assert in_blocks["norms"] == pytest.approx(whole["norms"])
+    for shard in ("model-0.safetensors", "model-1.safetensors"):
+        assert (tmp_path / "blocks" / shard).read_bytes() == (tmp_path / "whole" / shard).read_bytes()
+
+
+def test_what_16_bits_have_lost_is_said(tmp_path: Path):
+    generator = torch.Generator().manual_seed(0)
+    start = torch.randn(4000, generator=generator) * 0.02
+    moved = start + torch.randn(4000, generator=generator) * 1e-5
+    for name, values in (("base", start), ("part", moved)):
+        vector(tmp_path / name, *values.tolist(), dtype=torch.bfloat16)
+    figures = merge_weights(tmp_path / "base", {"x": tmp_path / "part"}, given(x=1.0), tmp_path / "out")
+    assert figures["unmoved"]["x"] > 0.7 and "16 bits lose small updates" in figures["warnings"][0]
+
+
+@pytest.mark.parametrize("kind", ["more", "type", "adapter", "nothing"])
+def test_what_cannot_be_calculated_with_is_refused(tmp_path: Path, kind: str):
+    base, part = vector(tmp_path / "base", 1, 2), vector(tmp_path / "part", 1, 3)
+    words = {"more": "a tensor lm_head", "type": "is of type", "adapter": "is an adapter", "nothing": "has no weights"}
+    if kind == "more":
+        save_file({"lm_head": torch.ones(2)}, part / "more.safetensors")
+    elif kind == "type":
+        save_file({"w": torch.ones(2).to(torch.float8_e4m3fn)}, part / "model.safetensors")
+    elif kind == "adapter":
+        (part / "adapter_config.json").write_text("{}")
+    else:
+        (part / "model.safetensors").unlink()
+    with pytest.raises(ModelError, match=words[kind]):
+        merge_weights(base, {"x": part}, given(x=1.0), tmp_path / "out")
+    assert {one.name for one in tmp_path.iterdir()} == {"base", "part"}

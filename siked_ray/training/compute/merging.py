@@ -1,82 +1,101 @@
-"""One model out of several, shard by shard: θ = θ₀ + Σ w_k (θ_k − θ₀) in float32, written in the base's own types."""
+"""One model out of several: θ = θ₀ + Σ λ_k (θ_k − θ₀) in float32, written in the base's own types.
+
+Two passes over the weights, a block of rows at a time: the first one finds the task vectors' lengths and inner products
+in float64, the second one writes. Files beside the weights are the base's.
+"""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from siked_ray.errors import ModelError
+from siked_ray.core.merge_rule import MergeRule, loss_bound
+from siked_ray.training.compute.tensor_files import TensorFiles, write_like
 
-_SUFFIX = ".safetensors"
+#: Weights of a task vector that did not move, above which its length says little: 16 bits lose small updates.
+_MAX_UNMOVED = 0.3
 
 
-def merge_weights(base: Path, parts: Mapping[str, Path], weights: Mapping[str, float], output: Path) -> dict[str, Any]:
+def merge_weights(base: Path, parts: Mapping[str, Path], rule: MergeRule, output: Path) -> dict[str, Any]:
     """Write a model directory `output`, which is not there yet; all others are model directories of one architecture.
 
-    Files beside the weights are the base's. Returns {"tensors", "parameters"}. Raises ModelError where models do not
-    fit together; then nothing is left behind.
+    Returns {"tensors", "parameters", "rule", "weights": λ, "norms": ‖τ‖, "cosines": of task vectors, "unmoved": share
+    of weights that are the base's, "loss_bound": J(λ), "warnings"}. Raises ModelError where models do not fit together;
+    then nothing is left behind.
     """
-    from safetensors.torch import save_file
-
-    shards = sorted(base.glob(f"*{_SUFFIX}"))
-    if not shards:
-        raise ModelError(f"{base} has no weights in *{_SUFFIX}, so it cannot be merged; save the model as safetensors.")
-    tensors = {name: _Tensors(name, folder) for name, folder in parts.items()}
-    output.mkdir(parents=True)
+    start = TensorFiles("the base", base)
+    models = {name: TensorFiles(f"the model {name!r}", parts[name]) for name in sorted(parts)}
+    for model in models.values():
+        model.check_like(start)
+    found = _task_vectors(start, models)
+    squares = {name: found["inner"][name, name] for name in parts}
+    lambdas = rule.lambdas(squares)
+    partial = output.with_name(f".{output.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     try:
-        num_tensors = num_parameters = 0
-        for shard in shards:
-            merged = {name: _merged(name, value, tensors, weights) for name, value in _read(shard)}
-            save_file(merged, output / shard.name, metadata={"format": "pt"})
-            num_tensors += len(merged)
-            num_parameters += sum(value.numel() for value in merged.values())
+        for shard in start.shards:
+            write_like(shard, partial / shard.name, lambda name, rows: _merged(start, models, lambdas, name, rows))
         for file in base.iterdir():
-            if file.is_file() and file.suffix != _SUFFIX:
-                shutil.copy2(file, output / file.name)
-    except BaseException:
-        shutil.rmtree(output)
-        raise
-    return {"tensors": num_tensors, "parameters": num_parameters}
+            if file.is_file() and file not in start.shards:
+                shutil.copy2(file, partial / file.name)
+        partial.rename(output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return {
+        "tensors": len(start.names),
+        "parameters": found["parameters"],
+        "rule": rule.rule.value,
+        "weights": lambdas,
+        "norms": {name: square**0.5 for name, square in squares.items()},
+        "cosines": {f"{a} {b}": _cosine(found["inner"], a, b) for a, b in combinations(sorted(parts), 2)},
+        "unmoved": found["unmoved"],
+        "loss_bound": loss_bound(lambdas, squares),
+        "warnings": _warnings(found["unmoved"], start),
+    }
 
 
-class _Tensors:
-    """A part's tensors by name, read one at a time; it may be cut into other shards than the base."""
-
-    def __init__(self, part: str, folder: Path) -> None:
-        from safetensors import safe_open
-
-        self._part = part
-        self._files: dict[str, Path] = {}
-        for shard in folder.glob(f"*{_SUFFIX}"):
-            with safe_open(shard, framework="pt") as opened:
-                self._files |= dict.fromkeys(opened.keys(), shard)
-
-    def like(self, name: str, base: Any) -> Any:
-        """The tensor of this name; ModelError without it, or with another shape."""
-        from safetensors import safe_open
-
-        if name not in self._files:
-            raise ModelError(f"The model {self._part!r} has no tensor {name}; merge models of one architecture.")
-        with safe_open(self._files[name], framework="pt") as opened:
-            found = opened.get_tensor(name)
-        if found.shape != base.shape:
-            raise ModelError(
-                f"{name} has shape {list(found.shape)} in the model {self._part!r} and {list(base.shape)} in the base; "
-                "merge models of one architecture."
-            )
-        return found
+def _task_vectors(start: TensorFiles, models: Mapping[str, TensorFiles]) -> dict[str, Any]:
+    """Inner products of all pairs of task vectors, and how many weights each leaves as they are."""
+    inner = {(a, b): 0.0 for a in models for b in models if a <= b}
+    unmoved, num_parameters = dict.fromkeys(models, 0), 0
+    for name in start.names:
+        for rows in start.blocks(name):
+            before = start.read(name, rows).float()
+            vectors = {part: model.read(name, rows).float() - before for part, model in models.items()}
+            num_parameters += before.numel()
+            for part, vector in vectors.items():
+                unmoved[part] += int((vector == 0).sum())
+            for a, b in inner:
+                inner[a, b] += float((vectors[a].double() * vectors[b].double()).sum())
+    shares = {part: count / max(num_parameters, 1) for part, count in unmoved.items()}
+    return {"inner": inner, "unmoved": shares, "parameters": num_parameters}
 
 
-def _read(shard: Path) -> Any:
-    from safetensors import safe_open
-
-    with safe_open(shard, framework="pt") as opened:
-        for name in opened.keys():  # noqa: SIM118  (a safetensors file is no mapping)
-            yield name, opened.get_tensor(name)
-
-
-def _merged(name: str, base: Any, parts: Mapping[str, _Tensors], weights: Mapping[str, float]) -> Any:
-    result = start = base.float()
-    for part in sorted(parts):
-        result = result + weights[part] * (parts[part].like(name, base).float() - start)
+def _merged(
+    start: TensorFiles, models: Mapping[str, TensorFiles], lambdas: Mapping[str, float], name: str, rows: slice
+) -> Any:
+    base = start.read(name, rows)
+    before = base.float()
+    result = before
+    for part, model in models.items():
+        if lambdas[part]:
+            result = result + lambdas[part] * (model.read(name, rows).float() - before)
     return result.to(base.dtype)
+
+
+def _cosine(inner: Mapping[tuple[str, str], float], a: str, b: str) -> float | None:
+    lengths = (inner[a, a] * inner[b, b]) ** 0.5
+    return inner[a, b] / lengths if lengths else None
+
+
+def _warnings(unmoved: Mapping[str, float], start: TensorFiles) -> Sequence[str]:
+    if not start.in_16_bits:
+        return [f"{name} is the base itself" for name, share in unmoved.items() if share == 1]
+    return [
+        f"{share:.0%} of the weights of {name} are the base's: 16 bits lose small updates, so the length of its task "
+        "vector says little; merge models in float32, or adapters' full models"
+        for name, share in unmoved.items()
+        if share > _MAX_UNMOVED
+    ]
