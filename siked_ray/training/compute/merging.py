@@ -91,11 +91,12 @@ def _cosine(inner: Mapping[tuple[str, str], float], a: str, b: str) -> float | N
 
 
 def _warnings(unmoved: Mapping[str, float], start: TensorFiles) -> Sequence[str]:
+    same = [f"{name} is the base itself" for name, share in unmoved.items() if share == 1]
     if not start.in_16_bits:
-        return [f"{name} is the base itself" for name, share in unmoved.items() if share == 1]
-    return [
+        return same
+    return same + [
         f"{share:.0%} of the weights of {name} are the base's: 16 bits lose small updates, so the length of its task "
         "vector says little; merge models in float32, or adapters' full models"
         for name, share in unmoved.items()
-        if share > _MAX_UNMOVED
+        if _MAX_UNMOVED < share < 1
     ]

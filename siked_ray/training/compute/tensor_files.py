@@ -1,6 +1,10 @@
-"""The weights of a model directory, in *.safetensors files, read and written a block of rows at a time."""
+"""The weights of a model directory, in *.safetensors files, read and written a block of rows at a time.
+
+Read and not mapped: pages of mapped files count as this process's memory, and models may be larger than that.
+"""
 
 import json
+import math
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +13,8 @@ from typing import Any
 from siked_ray.errors import ModelError
 
 _SUFFIX = ".safetensors"
-_TYPES = ("F32", "F16", "BF16")
+#: Types that can be calculated with, as torch calls them.
+_TYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _BYTES_PER_BLOCK = 64 * 2**20
 _LENGTH = struct.Struct("<Q")
 
@@ -18,8 +23,6 @@ class TensorFiles:
     """`what` names the model in messages. Raises ModelError for weights that cannot be calculated with."""
 
     def __init__(self, what: str, folder: Path) -> None:
-        from safetensors import safe_open
-
         self.what = what
         self.shards = sorted(folder.glob(f"*{_SUFFIX}"))
         if (folder / "adapter_config.json").exists():
@@ -28,12 +31,12 @@ class TensorFiles:
             raise ModelError(f"{folder} has no weights in *{_SUFFIX}; save the model as safetensors.")
         self._shapes: dict[str, list[int]] = {}
         self._types: dict[str, str] = {}
-        self._files: dict[str, Any] = {}
+        self._places: dict[str, tuple[Path, int]] = {}
         for shard in self.shards:
-            opened = safe_open(shard, framework="pt").__enter__()
+            start = data_start(shard)
             for name, described in header(shard).items():
                 self._shapes[name], self._types[name] = described["shape"], described["dtype"]
-                self._files[name] = opened
+                self._places[name] = (shard, start + described["data_offsets"][0])
         odd = next((name for name, kind in self._types.items() if kind not in _TYPES), None)
         if odd:
             raise ModelError(
@@ -72,19 +75,30 @@ class TensorFiles:
 
     def read(self, name: str, rows: slice) -> Any:
         """Some rows of a tensor, in its own type; all of one without axes."""
-        opened = self._files[name]
-        return opened.get_slice(name)[rows] if self._shapes[name] else opened.get_tensor(name)
+        import torch
+
+        dtype, shape = getattr(torch, _TYPES[self._types[name]]), self._shapes[name]
+        row_bytes = dtype.itemsize * math.prod(shape[1:])
+        shard, place = self._places[name]
+        with shard.open("rb") as file:
+            file.seek(place + rows.start * row_bytes)
+            content = bytearray(file.read((rows.stop - rows.start) * row_bytes))
+        values = torch.frombuffer(content, dtype=dtype) if content else torch.empty(0, dtype=dtype)
+        return values.reshape([rows.stop - rows.start, *shape[1:]] if shape else [])
 
 
 def blocks_of(shape: list[int]) -> Iterator[slice]:
     """Slices of the first axis."""
     num_rows = shape[0] if shape else 1
-    size = 4
-    for axis in shape[1:]:
-        size *= axis
-    at_once = max(_BYTES_PER_BLOCK // max(size, 1), 1)
+    at_once = max(_BYTES_PER_BLOCK // max(4 * math.prod(shape[1:]), 1), 1)
     for first in range(0, num_rows, at_once):
         yield slice(first, min(first + at_once, num_rows))
+
+
+def data_start(shard: Path) -> int:
+    """Where the tensors begin in a file."""
+    with shard.open("rb") as file:
+        return _LENGTH.size + int(_LENGTH.unpack(file.read(_LENGTH.size))[0])
 
 
 def header(shard: Path) -> dict[str, Any]:
