@@ -34,7 +34,7 @@ def coarse(teacher: torch.Tensor, student: torch.Tensor, ids: list[int]) -> tupl
     """Cells of the teacher's tokens `ids` and of all others, out of log-probabilities."""
     token_ids = torch.tensor([ids] * len(teacher))
     top = teacher.gather(-1, token_ids)
-    tail = (1 - top.double().exp().sum(-1)).clamp_min(0).log().float()
+    tail = (1 - top.double().exp().sum(-1)).clamp_min(0).log().to(teacher.dtype)
     return teacher_cells(top, tail), student_cells(student, token_ids)
 
 
@@ -120,7 +120,7 @@ LOGITS = st.lists(st.floats(-6, 6, width=32), min_size=6, max_size=6)
 @given(LOGITS, LOGITS, st.sampled_from(sorted(DIVERGENCES)), st.integers(1, 5), st.permutations(range(5)))
 def test_the_top_tokens_give_a_divergence_and_never_more_than_all(one, other, name: str, k: int, order: list[int]):
     divergence = DIVERGENCES[name]
-    teacher, student = (torch.tensor([logits]).log_softmax(-1) for logits in (one, other))
+    teacher, student = (torch.tensor([logits], dtype=torch.float64).log_softmax(-1) for logits in (one, other))
     ids = teacher[0].topk(k).indices.tolist()
     whole = divergence(teacher, student).item()
     part = divergence(*coarse(teacher, student, ids)).item()
