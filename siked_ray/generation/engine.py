@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from siked_ray.errors import StageError
@@ -35,7 +35,7 @@ class Sample:
     num_tokens: int
     finished: bool
     ending: str = ""
-    token_ids: tuple[int, ...] = ()
+    token_ids: tuple[int, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
