@@ -128,8 +128,18 @@ def test_it_scores_texts_for_a_student_with_its_tokens(
             assert np.abs(found.log_probs_RK - top.numpy()).max() < 0.01, "float16"
     scored = ("teacher.logprobs=16", "training.objective=forward_kl")
     assert siked("plan", *job, *scored).returncode == 0
-    other = siked("plan", *job, *scored, f"student.model={make_model('other', num_extra_tokens=9)}")
+    other = siked("plan", *job, *scored, f"student.model={with_two_tokens_swapped(make_model('other', context=2048))}")
     assert other.returncode == 2 and "has other tokens than the student" in other.stderr
+
+
+def with_two_tokens_swapped(model: str) -> str:
+    file = Path(model) / "tokenizer.json"
+    tokenizer = json.loads(file.read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    one, other = (next(token for token, number in vocabulary.items() if number == wanted) for wanted in (300, 301))
+    vocabulary[one], vocabulary[other] = vocabulary[other], vocabulary[one]
+    file.write_text(json.dumps(tokenizer))
+    return model
 
 
 def test_a_model_that_is_not_served_is_refused_before_anything_starts(job, tmp_path: Path, monkeypatch) -> None:

@@ -47,7 +47,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self._refused():
             return
-        prompt = body["messages"][0]["content"] if "messages" in body else str(body["prompt"])
+        prompt = body["messages"][0]["content"] if "messages" in body else str(body.get("prompt"))
         server = self.server
         with server.lock:
             server.requests.append((self.path, body))

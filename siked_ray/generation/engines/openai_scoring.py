@@ -56,37 +56,47 @@ def why_not_scored(client: Any, model: str, tokenizer: Any, top_k: int) -> str |
 
 
 def _difference(client: Any, model: str, tokenizer: Any) -> str | None:
-    """The first text of the tokenizer's whole vocabulary that the server cuts into other tokens."""
-    for text in _vocabulary(tokenizer):
+    """Whether each id is the same text for the server, and whether it cuts these texts into the same ids."""
+    for ids in _vocabulary(tokenizer):
+        spelled = tokenizer.decode(ids)
+        text = " ".join(tokenizer.decode([one]) for one in ids).replace("\ufffd", "")
         ours = list(tokenizer(text, add_special_tokens=False)["input_ids"])
-        theirs = _cut_by_server(client, model, text)
-        if theirs is None:
-            return "does not say how it cuts texts into tokens (vLLM's server does: /tokenize)"
-        if ours != theirs:
-            place = next((n for n, pair in enumerate(zip(ours, theirs, strict=False)) if pair[0] != pair[1]), None)
-            place = min(len(ours), len(theirs)) if place is None else place
-            shown = tokenizer.decode(ours[max(place - 2, 0) : place + 2])
-            return f"has other tokens than the student ({len(tokenizer):,} tokens), first seen in {shown!r}"
+        said = _of_server(client, "detokenize", "prompt", {"model": model, "tokens": ids})
+        cut = _of_server(client, "tokenize", "tokens", {"model": model, "prompt": text, "add_special_tokens": False})
+        if said is None or cut is None:
+            return "does not say how it cuts texts into tokens (vLLM's server does: /tokenize and /detokenize)"
+        near = None
+        if said != spelled:
+            place = _first_difference(spelled, said)
+            near = spelled[max(place - 10, 0) : place + 10]
+        elif cut != ours:
+            place = _first_difference(ours, cut)
+            near = tokenizer.decode(ours[place : place + 3])
+        if near is not None:
+            return f"has other tokens than the student ({len(tokenizer):,} tokens), first seen near {near!r}"
     return None
 
 
-def _vocabulary(tokenizer: Any) -> Sequence[str]:
-    """All tokens as texts, many in one, without those that texts do not have."""
+def _vocabulary(tokenizer: Any) -> list[list[int]]:
+    """All ids, many at once, without those that texts do not have."""
     special = set(tokenizer.all_special_ids)
     ids = [one for one in range(len(tokenizer)) if one not in special]
-    chunks = [ids[first : first + _TOKENS_AT_ONCE] for first in range(0, len(ids), _TOKENS_AT_ONCE)]
-    return [" ".join(tokenizer.decode([one]) for one in chunk).replace("�", "") for chunk in chunks]
+    return [ids[first : first + _TOKENS_AT_ONCE] for first in range(0, len(ids), _TOKENS_AT_ONCE)]
 
 
-def _cut_by_server(client: Any, model: str, text: str) -> list[int] | None:
-    """vLLM's server has it beside, not below, `/v1`."""
+def _first_difference(ours: Sequence[Any], theirs: Sequence[Any]) -> int:
+    pairs = enumerate(zip(ours, theirs, strict=False))
+    return next((place for place, (one, other) in pairs if one != other), min(len(ours), len(theirs)))
+
+
+def _of_server(client: Any, path: str, key: str, body: Mapping[str, Any]) -> Any:
+    """vLLM's server has these beside, not below, `/v1`. None where it has none."""
     import httpx
     import openai
 
-    url = httpx.URL(str(client.base_url)).join("../tokenize")
-    body = {"model": model, "prompt": text, "add_special_tokens": False}
+    url = httpx.URL(str(client.base_url)).join(f"../{path}")
     try:
         answer = client.post(str(url), body=body, cast_to=httpx.Response, options={"timeout": _TIMEOUT_S}).json()
-        return [int(one) for one in answer["tokens"]]
+        return answer[key]
     except (openai.OpenAIError, KeyError, TypeError, ValueError):
         return None
