@@ -41,7 +41,7 @@ test: $(VENV)/ready lint test-fast
 # next (docs/log.md). Two files at once: one of those that compute, and one of those that mostly wait; what they print
 # comes when they end (pytest's 5: all of a file needs what is not here).
 ENGINES := $(shell grep -rlE "^pytestmark.*mark\.(engines|gpu)|^@pytest.mark.(engines|gpu)" tests --include="test_*.py")
-COMPUTE := $(filter tests/engines/% tests/training/% tests/cluster/test_two_nodes.py,$(ENGINES))
+COMPUTE := $(filter tests/training/% %/test_whole_loop.py %/test_real_student.py %/test_two_nodes.py,$(ENGINES))
 .PHONY: test-engines test-computing test-waiting $(ENGINES)
 test-engines: test-computing test-waiting
 test-computing:
