@@ -1,7 +1,7 @@
 """What a recipe ends in: sentences "A beats B by x points [lo, hi]" that a paired test has checked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from siked_ray.core.problem import Split
@@ -50,17 +50,7 @@ class Claim:
     @property
     def values(self) -> dict[str, Any]:
         """For the summary."""
-        return {
-            "one": self.one,
-            "other": self.other,
-            "problem_set": self.problem_set,
-            "num_problems": self.num_problems,
-            "difference": self.difference,
-            "interval": list(self.interval),
-            "p_value": self.p_value,
-            "holds": self.holds,
-            "sentence": self.sentence,
-        }
+        return {**asdict(self), "holds": self.holds, "sentence": self.sentence}
 
 
 def claims_of(figures: Mapping[str, Mapping[str, Any]], one: str, other: str, label: str) -> list[Claim]:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 class RuleName(StrEnum):
     """GIVEN: the weights that are given (task arithmetic, arXiv 2212.04089); AVERAGE: 1/n each; METAGPT: each task
-    vector by its share of all squared lengths (arXiv 2406.11385, equation 18)."""
+    vector by its share of all squared lengths (arXiv 2406.11385)."""
 
     GIVEN = "task_arithmetic"
     AVERAGE = "average"

@@ -96,7 +96,7 @@ def _warnings(unmoved: Mapping[str, float], start: TensorFiles) -> Sequence[str]
         return same
     return same + [
         f"{share:.0%} of the weights of {name} are the base's: 16 bits lose small updates, so the length of its task "
-        "vector says little; merge models in float32, or adapters' full models"
+        "vector says little; merge models in float32"
         for name, share in unmoved.items()
         if _MAX_UNMOVED < share < 1
     ]
