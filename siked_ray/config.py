@@ -52,8 +52,14 @@ def load_values(values: dict[str, Any], *, base: Path, shown: str) -> Config:
         config = Config.model_validate(values | {"prompts": prompts})
     except ValidationError as error:
         raise ConfigError(f"{shown}: " + "; ".join(sentences(error))) from None
-    if getattr(recipe_named(config.recipe), "NEEDS_TEACHER", False):
+    recipe = recipe_named(config.recipe)
+    if getattr(recipe, "NEEDS_TEACHER", False):
         config.require_teacher()
+    if config.control and not getattr(recipe, "HAS_CONTROL", False):
+        raise ConfigError(
+            f"control: recipe {config.recipe} has no loop to hold against a twin; leave control out, or take recipe "
+            "siked or on_policy."
+        )
     return _with_options(config)
 
 

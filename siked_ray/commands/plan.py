@@ -29,6 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=NUMBER",
         help="what you know of speed and prices, for hours and cost: see docs/cluster.md",
     )
+    parser.add_argument(
+        "--discordance",
+        metavar="SHARE|RUN",
+        help="what share of the problems one of two students solves alone, or a run that says so (default: 0.2)",
+    )
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -39,9 +44,11 @@ def execute(options: argparse.Namespace) -> int:
     from siked_ray.preflight.cost import server_lines
     from siked_ray.preflight.forecast import first_prompts, forecast, stage_lines
     from siked_ray.preflight.offline import do_without_an_unreachable_hub
+    from siked_ray.preflight.power import power_lines, read_discordance
 
     groups = _groups(options.cluster)
     rates = _rates(options.assume)
+    discordance = read_discordance(options.discordance)
     do_without_an_unreachable_hub()
     config = load_config(options.config, options.overrides)
     storage = Storage(config.run_dir)
@@ -53,7 +60,8 @@ def execute(options: argparse.Namespace) -> int:
     for title, prompt in first_prompts(config, checked).items():
         print(f"# {title}\n{prompt}\n")
     print("# what a run would do")
-    for name, value in (*forecast(config, checked).items(), *server_lines(config, checked).items()):
+    lines = forecast(config, checked) | power_lines(checked, discordance) | server_lines(config, checked)
+    for name, value in lines.items():
         print(f"{name:<34} {value}")
     _print_stages(stage_lines(config, checked))
     if rates is not None:

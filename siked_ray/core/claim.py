@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from siked_ray.core.intervals import compare_counts
 from siked_ray.core.problem import Split
-from siked_ray.core.stage import Kind, StageId
+from siked_ray.core.stage import TWIN, Kind, StageId
 
 
 class Record(Protocol):
@@ -53,6 +54,20 @@ class Claim:
         return {**asdict(self), "holds": self.holds, "sentence": self.sentence}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Gain(Claim):
+    """What a loop gained over its twin."""
+
+    @property
+    def sentence(self) -> str:
+        low, high = (_signed(bound) for bound in self.interval)
+        verdict = ("shown" if self.difference > 0 else "the loop did worse") if self.holds else "not shown"
+        return (
+            f"{self.one} gained {_signed(self.difference)} points ({low} to {high}) over {self.other}, on "
+            f"{self.num_problems:,} problems of {self.problem_set}: {verdict}"
+        )
+
+
 def claims_of(figures: Mapping[str, Mapping[str, Any]], one: str, other: str, label: str) -> list[Claim]:
     """What the figures of `one`, by problem set, say of it against `other`, which they call `label` under "paired";
     of problem sets that have no such comparison nothing."""
@@ -82,6 +97,32 @@ def gains_of_the_loop(records: Sequence[Record]) -> list[Claim]:
     figures = {name: found for one in measured if one.id.iteration == iteration for name, found in one.metrics.items()}
     tests = {name: found for name, found in figures.items() if name != Split.VALIDATION.value}
     return claims_of(tests or figures, f"iteration {iteration}", "iteration 0", "iteration_0")
+
+
+def gain_over_twin(records: Sequence[Record]) -> Gain | None:
+    """The loop against its twin on all problems that select nothing, on the held-out ones where there are no others;
+    None without a twin."""
+    training = next((one for one in records if one.id == TWIN), None)
+    of_twin = [one for one in records if one.id.label == TWIN.label and one.id.kind in (Kind.EVALUATION, Kind.TESTS)]
+    figures = {name: found for one in of_twin for name, found in one.metrics.items()}
+    tests = {name: found for name, found in figures.items() if name != Split.VALIDATION.value} or figures
+    compared = {name: found["paired"]["loop"] for name, found in tests.items() if "loop" in found.get("paired", {})}
+    if training is None or not compared:
+        return None
+    # What the twin lost is what the loop gained.
+    num_problems, gained, lost = (
+        sum(one[count] for one in compared.values()) for count in ("num_problems", "lost", "gained")
+    )
+    paired = compare_counts(num_problems, gained, lost)
+    return Gain(
+        one="The loop",
+        other=f"training as long on the teacher's rows ({training.metrics['steps']:,} steps)",
+        problem_set=" + ".join(compared),
+        num_problems=num_problems,
+        difference=paired.difference,
+        interval=paired.interval,
+        p_value=paired.p_value,
+    )
 
 
 def _signed(difference: float) -> str:

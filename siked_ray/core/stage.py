@@ -64,3 +64,5 @@ class StageId:
 
 TEACHER = StageId(Kind.ROLLOUTS, "teacher", 0)
 TEACHER_SCORES = StageId(Kind.SCORES, "teacher", 0)
+#: Training of the student that a loop is held against; its answers and figures have the same label.
+TWIN = StageId(Kind.TRAINING, "twin")

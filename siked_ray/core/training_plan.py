@@ -1,9 +1,28 @@
 """The settings of one training stage, as plain values."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any
 
 from siked_ray.core.chat_format import PLAIN, ChatFormat
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Length:
+    """Where training ends instead of after its epochs: after so many optimizer steps, or with the step that reaches so
+    many tokens; rows come again for as long as that takes."""
+
+    steps: int | None = None
+    tokens: int | None = None
+
+    def num_steps(self, tokens_S: Sequence[int]) -> int | None:
+        """How many of the steps planned so far, which train on `tokens_S` tokens each, are enough; None where they are
+        too few."""
+        if self.steps is not None:
+            return self.steps if len(tokens_S) >= self.steps else None
+        reached = (step for step, total in enumerate(accumulate(tokens_S), 1) if total >= (self.tokens or 0))
+        return next(reached, None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +37,8 @@ class TrainingPlan:
     `base_precision` "nf4" keeps the base under an adapter in 4 bits.
 
     With `shared_prompts` rows of equal prompts are trained on together, and their prompt is computed once.
+
+    `length` ends training in the place of `epochs`.
     """
 
     seed: int
@@ -46,10 +67,11 @@ class TrainingPlan:
     held_out_fraction: float = 0.0
     shared_prompts: bool = False
     base_precision: str | None = None
+    length: Length | None = None
 
     def values(self) -> dict[str, Any]:
         """What tells this plan from others; as it was for plans that did not know what was added since 0.1."""
-        added: dict[str, Any] = {"chat": PLAIN, "shared_prompts": False, "base_precision": None}
+        added: dict[str, Any] = {"chat": PLAIN, "shared_prompts": False, "base_precision": None, "length": None}
         unchanged = {name for name, default in added.items() if getattr(self, name) == default}
         return {name: value for name, value in asdict(self).items() if name not in unchanged}
 

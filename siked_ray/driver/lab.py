@@ -13,6 +13,7 @@ from siked_ray.core.rule import Rule
 from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.stage import StageId
 from siked_ray.core.stopping import Decision, Spent
+from siked_ray.core.training_plan import Length
 from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger, StageRecord
 from siked_ray.data.storage import Storage
@@ -150,6 +151,7 @@ class RayLab:
         objective: ObjectiveSpec,
         beside: Model | None = None,
         scores: Sequence[Scores] = (),
+        length: Length | None = None,
     ) -> Model:
         """Fine-tune on Ray Train; with `training.selection` the best of several steps' weights."""
         if objective.beside_teacher and beside is None:
@@ -160,18 +162,23 @@ class RayLab:
             "start": start.fingerprint,
             "rows": rows.fingerprint,
             "objective": objective.arguments,
-            "plan": self._training.plan(stage, rows).values(),
+            "plan": self._training.plan(stage, rows, length).values(),
             **({"beside": beside.fingerprint} if beside else {}),
             **({"scores": [one.fingerprint for one in scores]} if scores else {}),
         }
         record = self._once(
             stage,
             made_from,
-            lambda: self._training.stage(stage, start, rows, objective, self._once.passed, beside, scores),
+            lambda: self._training.stage(stage, start, rows, objective, self._once.passed, beside, scores, length),
             lambda: [output],
         )
         self._training.discard(output)
-        return self._trained(record, output)
+        return self._trained(
+            record,
+            output,
+            steps=start.steps + record.metrics["steps"],
+            tokens=start.tokens + record.metrics["tokens"],
+        )
 
     def merge(self, stage: StageId, base: Model, parts: Mapping[str, Model], rule: MergeRule) -> Model:
         """Put weights together, tensor by tensor."""
@@ -243,5 +250,6 @@ class RayLab:
             self._branched.add(stage.name)
         return record
 
-    def _trained(self, record: StageRecord, output: str) -> Model:
-        return Model(engines="student", weights=self._storage.path(output), fingerprint=fingerprint_of(record))
+    def _trained(self, record: StageRecord, output: str, *, steps: int = 0, tokens: int = 0) -> Model:
+        weights, fingerprint = self._storage.path(output), fingerprint_of(record)
+        return Model(engines="student", weights=weights, fingerprint=fingerprint, steps=steps, tokens=tokens)

@@ -1,6 +1,7 @@
 """The training stages: what is asked of Ray Train, and which of several steps' weights are kept."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from siked_ray.capacity.await_capacity import Placement
@@ -10,7 +11,7 @@ from siked_ray.core.objective import ObjectiveSpec
 from siked_ray.core.problem import Split
 from siked_ray.core.reporting import TrainingReporter
 from siked_ray.core.stage import Kind, StageId
-from siked_ray.core.training_plan import TrainingPlan
+from siked_ray.core.training_plan import Length, TrainingPlan
 from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import StageRecord
 from siked_ray.data.storage import Storage
@@ -47,13 +48,14 @@ class Training:
         self._placement = placement
         self._log_dir = log_dir
 
-    def plan(self, stage: StageId, rows: Table) -> TrainingPlan:
+    def plan(self, stage: StageId, rows: Table, length: Length | None = None) -> TrainingPlan:
         """How the stage trains; its seed is a function of the run's seed and of the iteration, or of the rows: students
         of the same rows see them in the same order."""
         of_stage = rows.file if stage.iteration is None else stage.iteration
         seed = int(content_hash("training", self._config.seed, of_stage, num_chars=8), 16)
         config = self._config
-        return config.training.plan(seed, trust_remote_code=config.trust_remote_code, chat=config.student.chat())
+        plan = config.training.plan(seed, trust_remote_code=config.trust_remote_code, chat=config.student.chat())
+        return replace(plan, length=length)
 
     def stage(
         self,
@@ -64,6 +66,7 @@ class Training:
         passed: Sequence[StageRecord],
         beside: Model | None = None,
         scores: Sequence[Scores] = (),
+        length: Length | None = None,
     ) -> Mapping[str, Any]:
         """Train; the metrics of the stage. `passed` are the stages before it; the rest as in `Lab.train`."""
         self._placement.before_training()
@@ -73,7 +76,7 @@ class Training:
             [rows.file],
             start.weights,
             output,
-            self.plan(stage, rows),
+            self.plan(stage, rows, length),
             self._config.training.worker_group(self._config.cluster),
             self._storage,
             board=self._board,

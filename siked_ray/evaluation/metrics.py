@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from siked_ray.core.intervals import Paired, bootstrap_interval, compare
 from siked_ray.core.rollout import FREE
 from siked_ray.evaluation.choice import NONE, Choices, examine_choices
-from siked_ray.evaluation.intervals import Paired, bootstrap_interval, compare
 from siked_ray.evaluation.majority import majority_solves
 from siked_ray.evaluation.outcomes import GradedAnswer, by_problem, chosen, solves
 

@@ -116,7 +116,11 @@ def estimate(config: Config, checked: Checked, rates: Rates) -> dict[str, StageC
     return costs | {
         "student's sampling": _sampling(sampled, to_student, config.engine, 0.0),
         "evaluation": _sampling(evaluated, to_student, config.engine, start_s * num_students),
-        "training": _training(sum(rows) * rates.tokens_per_row * config.training.epochs, config, rates),
+        "training": _training(
+            sum(num_rows * one.epochs for num_rows, one in zip(rows, training, strict=True)) * rates.tokens_per_row,
+            config,
+            rates,
+        ),
     }
 
 

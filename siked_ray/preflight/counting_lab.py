@@ -16,6 +16,7 @@ from siked_ray.core.rule import Rule
 from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.stage import Kind, StageId
 from siked_ray.core.stopping import Decision, Spent
+from siked_ray.core.training_plan import Length
 from siked_ray.errors import ConfigError
 from siked_ray.evaluation import compare_free, evaluate_dataset
 from siked_ray.preflight.check import Checked
@@ -62,10 +63,11 @@ class TableCount:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingCount:
-    """Rows that are trained on, and optimizer steps."""
+    """Rows that are trained on, how often each of them, and optimizer steps."""
 
     stage: StageId
     num_rows: int
+    epochs: float
     num_steps: int
 
 
@@ -140,11 +142,23 @@ class CountingLab:
         objective: ObjectiveSpec,
         beside: Model | None = None,
         scores: Sequence[Scores] = (),
+        length: Length | None = None,
     ) -> Model:
+        """The tokens of a model are counted in rows here."""
         num_rows, training = self._rows[rows.file], self._config.training
+        epochs: float = training.epochs
         num_steps = training.epochs * math.ceil(num_rows / training.rows_per_step)
-        self._add(TrainingCount(stage=stage, num_rows=num_rows, num_steps=num_steps))
-        return Model(engines="student", weights=stage.name, fingerprint="")
+        if length is not None:
+            num_steps = length.steps or math.ceil((length.tokens or 0) / training.rows_per_step)
+            epochs = (length.tokens or num_steps * training.rows_per_step) / max(num_rows, 1)
+        self._add(TrainingCount(stage=stage, num_rows=num_rows, epochs=epochs, num_steps=num_steps))
+        return Model(
+            engines="student",
+            weights=stage.name,
+            fingerprint="",
+            steps=start.steps + num_steps,
+            tokens=start.tokens + round(num_rows * epochs),
+        )
 
     def merge(self, stage: StageId, base: Model, parts: Mapping[str, Model], rule: MergeRule) -> Model:
         self._add(OtherCount(stage=stage, verb="merge"))

@@ -7,7 +7,7 @@ from siked_ray.config import Config
 from siked_ray.core.objective import bytes_per_token
 from siked_ray.core.prompts import student_prompt, student_response, teacher_prompt
 from siked_ray.core.rollout import FREE
-from siked_ray.core.stage import Kind, StageId
+from siked_ray.core.stage import TWIN, Kind, StageId
 from siked_ray.preflight.check import Checked
 from siked_ray.preflight.counting_lab import (
     Count,
@@ -40,7 +40,7 @@ def first_prompts(config: Config, checked: Checked) -> Mapping[str, str]:
     return prompts
 
 
-def forecast(config: Config, checked: Checked) -> Mapping[str, str]:
+def forecast(config: Config, checked: Checked) -> dict[str, str]:
     """Figures by name, as text. Completions and tokens are upper bounds: sampling stops at the first correct one."""
     lines = _data_lines(checked)
     lines |= {f"{role} model": f"{facts.name}{_remark(facts.note)}" for role, facts in checked.models.items()}
@@ -81,6 +81,8 @@ def _work_lines(config: Config, checked: Checked) -> dict[str, str]:
     evaluations = sum(one.num_completions for one in measuring) + candidates
     tokens = sum(one.num_completions * one.how.max_new_tokens for one in all_sampling)
     tokens += candidates * config.evaluation.max_new_tokens
+    twin_steps = [one.num_steps for one in trained if one.stage == TWIN]
+    trained = [one for one in trained if one.stage != TWIN]
     iterations = [one.stage.iteration for one in trained if one.stage.iteration is not None]
     of_what = "iteration" if iterations else "training stage"
     steps = max((one.num_steps for one in trained), default=0)
@@ -94,6 +96,7 @@ def _work_lines(config: Config, checked: Checked) -> dict[str, str]:
         f"optimizer steps per {of_what}": (
             f"{steps:,} at most, of {training.rows_per_step} rows of {training.max_seq_len}"
         ),
+        **({"the loop's twin": f"{twin_steps[0]:,} more steps at most, and its answers"} if twin_steps else {}),
     }
 
 

@@ -8,8 +8,9 @@ from siked_ray.core.objective import ObjectiveSpec
 from siked_ray.errors import ConfigError
 
 #: By the name that settings give them: the files of this folder, but for what recipes are written in. A recipe has
-#: `run(lab, config)`, `Settings` where it has some of its own, `NEEDS_TEACHER = True` where it cannot do without, and
-#: `summarise(records)` where the summary is to say more than what its stages made: {"claims": […]} and what it likes.
+#: `run(lab, config)`, `Settings` where it has some of its own, `NEEDS_TEACHER = True` where it cannot do without,
+#: `HAS_CONTROL = True` where it heeds `control`, and `summarise(records)` where the summary is to say more than what
+#: its stages made: {"claims": […]} and what it likes.
 RECIPES = tuple(sorted(one.name for one in iter_modules(__path__) if one.name != "verbs" and one.name[0] != "_"))
 
 

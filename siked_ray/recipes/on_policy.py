@@ -15,13 +15,14 @@ from siked_ray.core.rollout import FREE
 from siked_ray.core.stage import TEACHER, Kind, StageId
 from siked_ray.core.stopping import Decision, Measured, decide
 from siked_ray.errors import ConfigError
+from siked_ray.recipes._control import measure_twin, said_of_twin, train_twin
 from siked_ray.recipes._reading import read_by_both
-from siked_ray.recipes.verbs import Asked, Lab, Model, Rollouts
+from siked_ray.recipes.verbs import Asked, Lab, Model, Rollouts, Table
 from siked_ray.settings import Config
 from siked_ray.settings.base import PositiveInt
 from siked_ray.settings.base import Settings as Section
 
-NEEDS_TEACHER = True
+NEEDS_TEACHER = HAS_CONTROL = True
 TRAIN, HELD_OUT = Split.TRAIN.value, Split.VALIDATION.value
 
 
@@ -53,7 +54,10 @@ def run(lab: Lab, config: Config) -> Decision:
     forced = config.iterations.generator == "self_forced"
     asked = Asked(problems=(TRAIN,), requested=tuple(config.strategies) if forced else (FREE,))
     how = replace(config.generation.plan(), num_samples=options.samples, keep=None)
-    student = _cold_start(lab, config) if options.start == "iteration_0" else lab.model("student")
+    taught = _teachers_rows(lab, config) if options.start == "iteration_0" or config.control else None
+    student = lab.model("student")
+    if options.start == "iteration_0" and taught:
+        student = lab.train(_stage(Kind.TRAINING, 0), student, taught, CROSS_ENTROPY)
     students: list[Model] = [student]
     answers: list[Rollouts] = []
     history: list[Measured] = []
@@ -69,24 +73,27 @@ def run(lab: Lab, config: Config) -> Decision:
             break
         if decision.roll_back:
             student = students[decision.best_iteration]
+    last = decision.best_iteration or len(students) - 1
+    if config.control and taught and last:
+        twin = train_twin(lab, config, students[last], taught, CROSS_ENTROPY)
+        measure_twin(lab, config, twin, answers[last], None)
     return decision
 
 
 def summarise(records: Sequence[Record]) -> dict[str, Any]:
     """Whether the rounds were worth it."""
-    return {"claims": gains_of_the_loop(records)}
+    return {"claims": gains_of_the_loop(records), **said_of_twin(records)}
 
 
 def _stage(kind: Kind, iteration: int) -> StageId:
     return StageId.of_iteration(kind, iteration)
 
 
-def _cold_start(lab: Lab, config: Config) -> Model:
-    """SIKeD's iteration 0: the teacher's first right solutions as texts."""
+def _teachers_rows(lab: Lab, config: Config) -> Table:
+    """The rows of SIKeD's iteration 0: the teacher's first right solutions as texts."""
     every_strategy = Asked(problems=(TRAIN,), requested=tuple(config.strategies))
     solutions = lab.sample(TEACHER, lab.model("teacher"), every_strategy, config.generation.plan())
-    mixture = lab.select(_stage(Kind.MIXTURE, 0), config.mixture_rule(0), teacher_rollouts=solutions)
-    return lab.train(_stage(Kind.TRAINING, 0), lab.model("student"), mixture, CROSS_ENTROPY)
+    return lab.select(_stage(Kind.MIXTURE, 0), config.mixture_rule(0), teacher_rollouts=solutions)
 
 
 def _round(lab: Lab, config: Config, iteration: int, student: Model, own: Rollouts) -> Model:

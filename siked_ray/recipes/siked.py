@@ -8,11 +8,12 @@ from siked_ray.core.problem import Split
 from siked_ray.core.rollout import FREE
 from siked_ray.core.stage import TEACHER, TEACHER_SCORES, Kind, StageId
 from siked_ray.core.stopping import Decision, Measured, decide
+from siked_ray.recipes._control import measure_twin, said_of_twin, train_twin
 from siked_ray.recipes._reading import read_by_both
 from siked_ray.recipes.verbs import Asked, Lab, Model, Rollouts, Scores, Table
 from siked_ray.settings import Config
 
-NEEDS_TEACHER = True
+NEEDS_TEACHER = HAS_CONTROL = True
 TRAIN, HELD_OUT = Split.TRAIN.value, Split.VALIDATION.value
 
 
@@ -25,6 +26,7 @@ def run(lab: Lab, config: Config) -> Decision:
     teacher = lab.sample(TEACHER, lab.model("teacher"), every_strategy, sampling)
     base = student = lab.model("student")
     students: list[Model] = []
+    mixtures: list[Table] = []
     answers: list[Rollouts] = []
     scores: list[Scores] = []
     history: list[Measured] = []
@@ -37,6 +39,7 @@ def run(lab: Lab, config: Config) -> Decision:
             teacher_rollouts=teacher,
             **({"student_rollouts": own} if own else {}),
         )
+        mixtures.append(mixture)
         objective = config.objective_spec(corrects=iteration > 0)
         beside = lab.model("teacher") if objective.beside_teacher else None
         if objective.with_teacher:
@@ -53,14 +56,17 @@ def run(lab: Lab, config: Config) -> Decision:
         if decision.roll_back:
             student = students[decision.best_iteration]
 
-    if config.evaluation.test_sets == "end":
-        _test(lab, config, sorted({0, decision.best_iteration}), students)
+    last = decision.best_iteration or (len(students) - 1 if config.control else 0)
+    tested = _test(lab, config, sorted({0, decision.best_iteration, last}), students)
+    if config.control and last:
+        twin = train_twin(lab, config, students[last], mixtures[0], config.objective_spec(), tuple(scores[:1]))
+        measure_twin(lab, config, twin, answers[last], tested)
     return decision
 
 
 def summarise(records: Sequence[Record]) -> dict[str, Any]:
     """Whether guiding itself was worth it."""
-    return {"claims": gains_of_the_loop(records)}
+    return {"claims": gains_of_the_loop(records), **said_of_twin(records)}
 
 
 def _stage(kind: Kind, iteration: int) -> StageId:
@@ -98,12 +104,13 @@ def _measured(lab: Lab, config: Config, iteration: int, student: Model, answers:
     return Measured(accuracy=figures[HELD_OUT]["free"], histogram=figures[HELD_OUT]["strategy_histogram"])
 
 
-def _test(lab: Lab, config: Config, iterations: list[int], students: list[Model]) -> None:
-    """Evaluate iteration 0 and the best one on test sets that waited for the end."""
-    tests = lab.test_sets()
+def _test(lab: Lab, config: Config, iterations: list[int], students: list[Model]) -> Rollouts | None:
+    """Evaluate some iterations on test sets that waited for the end; the answers of the last one."""
+    tests = lab.test_sets() if config.evaluation.test_sets == "end" else ()
     asked = Asked(problems=tests, requested=(FREE, *config.strategies))
-    earlier: dict[str, Rollouts] = {}
+    answers, earlier = None, dict[str, Rollouts]()
     for iteration in iterations if tests else ():
         answers = lab.sample(StageId.of_tests(iteration), students[iteration], asked, config.evaluation.plan())
         lab.measure(_stage(Kind.TESTS, iteration), dict.fromkeys(tests, answers), earlier)
         earlier = {"iteration_0": answers} | ({"previous": answers} if iterations[-1] == 1 else {})
+    return answers

@@ -16,15 +16,22 @@ from siked_ray.core.rule import Rule
 from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.stage import StageId
 from siked_ray.core.stopping import Decision, Spent
+from siked_ray.core.training_plan import Length
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
-    """Weights (a directory or Hub name), and the name of the engines that sample them: "student", "teacher"."""
+    """Weights (a directory or Hub name), and the name of the engines that sample them: "student", "teacher".
+
+    `steps` and `tokens` are what the run has trained them for: optimizer steps and tokens, from the model of the
+    settings on.
+    """
 
     engines: str
     weights: str
     fingerprint: str
+    steps: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,10 +128,11 @@ class Lab(Protocol):
         objective: ObjectiveSpec,
         beside: Model | None = None,
         scores: Sequence[Scores] = (),
+        length: Length | None = None,
     ) -> Model:
         """Fine-tune `start` on rows {prompt, response}; the result is a whole model with merged weights. `beside` is
         the teacher of an objective that holds the student against one, `scores` what one reads that is `with_teacher`.
-        """
+        `length` ends training in the place of the settings' epochs."""
 
     def merge(self, stage: StageId, base: Model, parts: Mapping[str, Model], rule: MergeRule) -> Model:
         """One model out of several that were trained from the same base."""

@@ -9,7 +9,7 @@ from siked_ray.report.view import View, interval, number, title_of
 
 
 def arms(view: View) -> SummaryTable:
-    """Student × data set: accuracies, the difference from the first one, and what training took."""
+    """Student × data set: accuracies, the difference from another one, and what training took."""
     measured = [metrics for one in view.arms for metrics in _evaluation(one).values()]
     strategies = list(dict.fromkeys(name for metrics in measured for name in metrics["forced"]))
     rows = [
@@ -18,7 +18,7 @@ def arms(view: View) -> SummaryTable:
             title_of(dataset),
             percent(metrics["free"]),
             percent_range(interval(metrics)),
-            _against_first(metrics),
+            _difference(metrics),
             percent(metrics["oracle"]),
             *(percent(number(metrics, "forced", name)) for name in strategies),
             *_training(one),
@@ -26,7 +26,7 @@ def arms(view: View) -> SummaryTable:
         for one in view.arms
         for dataset, metrics in _evaluation(one).items()
     ]
-    headings = ["student", "set", "free", "95% interval", "against the first", "oracle"]
+    headings = ["student", "set", "free", "95% interval", "difference from", "oracle"]
     headings += [*(f"{name} forced" for name in strategies), "steps", "tokens/s", "time", "last loss"]
     return SummaryTable(title="Students", headings=headings, rows=rows, num_text_columns=2)
 
@@ -54,10 +54,11 @@ def _evaluation(arm: Mapping[str, Any]) -> Mapping[str, Any]:
     return arm.get("evaluation") or {}
 
 
-def _against_first(metrics: Mapping[str, Any]) -> str:
-    for paired in (metrics.get("paired") or {}).values():
+def _difference(metrics: Mapping[str, Any]) -> str:
+    """From the first student that it was compared with."""
+    for other, paired in (metrics.get("paired") or {}).items():
         low, high = (f"{bound * 100:+.1f}".replace("-", "−") for bound in paired["interval"])
-        return f"{points(paired['difference'])} [{low}, {high}]"
+        return f"{other}: {points(paired['difference'])} [{low}, {high}]"
     return "–"
 
 

@@ -103,6 +103,8 @@ def _accuracy(view: View, iteration: int) -> Iterator[str]:
             for name, metrics in evaluation.items()
         ],
     )
+    if view.control:
+        yield f"{view.control['sentence']}.\n"
 
 
 def _lineage(view: View, settings: Mapping[str, Any], iteration: int) -> Iterator[str]:

@@ -91,9 +91,13 @@ def _arms(records: Sequence[StageRecord]) -> list[dict[str, Any]]:
     """One entry per student that was trained, merged or measured outside iterations, in their order."""
     arms: dict[str, dict[str, Any]] = {}
     for record in records:
-        if record.id.iteration is None and record.id.kind in (Kind.TRAINING, Kind.MERGE, Kind.EVALUATION):
+        if record.id.iteration is not None:
+            continue
+        if record.id.kind in (Kind.TRAINING, Kind.MERGE, Kind.EVALUATION):
             entry = arms.setdefault(record.id.label, {"name": record.id.label})
             entry.update(_SECTIONS[record.id.kind](record))
+        elif record.id.kind is Kind.TESTS:
+            arms[record.id.label]["evaluation"].update(record.metrics)
     return list(arms.values())
 
 

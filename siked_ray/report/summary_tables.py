@@ -30,7 +30,8 @@ class SummaryTable:
 
 def claims(view: View) -> SummaryTable:
     """What a paired test says of the recipe's question."""
-    rows = [[one["sentence"], probability(one["p_value"])] for one in view.claims]
+    checked = [*([view.control] if view.control else []), *view.claims]
+    rows = [[one["sentence"], probability(one["p_value"])] for one in checked]
     return SummaryTable(title="Claims", headings=["by a paired test on the same problems", "p (McNemar)"], rows=rows)
 
 

@@ -71,11 +71,11 @@ def print_results(summary: dict[str, Any], *, best_student: Callable[[int], str]
     width = None if sys.stdout.isatty() else 160
     console = Console(width=width)
     view = View(summary)
+    if view.evaluated or not view.arms:
+        console.print(iteration_table(summary))
     if view.arms:
         print_table(console, arms(view))
-    else:
-        console.print(iteration_table(summary))
-    for claim in view.claims:
+    for claim in (*([view.control] if view.control else []), *view.claims):
         console.print(claim["sentence"], highlight=False, markup=False)
     best = summary["best_iteration"]
     if best is not None:

@@ -8,11 +8,16 @@ from siked_ray.report.view import NO_STRATEGY, View, interval, lookup, number, t
 
 
 def reading(view: View) -> list[str]:
-    """Sentences: where the run stands, what the best student can do, what happened on the way."""
-    sentences = [_standing(view), *_origin(view)]
+    """Sentences: what the loop was worth, where the run stands, what the best student does, what happened meanwhile."""
+    sentences = [*_control(view), _standing(view), *_origin(view)]
     if view.evaluated:
         sentences += [_best(view), *_tests(view), *_alpha(view), *_choice(view), *_ending(view)]
     return [*sentences, *_quarantine(view)]
+
+
+def _control(view: View) -> list[str]:
+    """What the loop was worth, where a twin was trained."""
+    return [f"{view.control['sentence']}."] if view.control else []
 
 
 def _standing(view: View) -> str:

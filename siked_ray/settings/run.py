@@ -1,7 +1,7 @@
 """All settings of a run, and what sections have to agree on."""
 
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -52,6 +52,11 @@ class Config(Settings):
     iterations: IterationSettings = IterationSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    control: Annotated[Literal["matched", "tokens"] | None, ADDED] = Field(
+        default=None,
+        description="Train a twin of the loop's student on the teacher's rows alone, for as many optimizer steps "
+        "(`matched`) or tokens (`tokens`), and hold the loop against it.",
+    )
     cluster: ClusterSettings = ClusterSettings()
     max_quarantined_fraction: Fraction = Field(default=0.05, description="Above this share of bad rows a run fails.")
     trust_remote_code: bool = Field(default=False, description="Run code that comes with a model. Off for good reason.")
@@ -102,6 +107,15 @@ class Config(Settings):
                 f"{what} needs one teacher that training workers can load, and "
                 f"{other} is none; set teacher.source to vllm without teacher.strategies, or take "
                 "training.objective cross_entropy and mixture.wrong drop"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _control_has_its_loop(self) -> "Config":
+        if self.control and not self.iterations.max:
+            raise ValueError(
+                "control holds a loop against its twin, and iterations.max 0 makes no loop; set iterations.max to 1 or "
+                "more, or leave control out"
             )
         return self
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from siked_ray.core.claim import claims_of, gains_of_the_loop
-from siked_ray.core.stage import Kind, StageId
+from siked_ray.core.claim import claims_of, gain_over_twin, gains_of_the_loop
+from siked_ray.core.intervals import compare_counts
+from siked_ray.core.stage import TWIN, Kind, StageId
 
 
 @dataclass
@@ -79,3 +80,40 @@ def test_a_test_set_that_waited_for_the_end_counts():
 @pytest.mark.parametrize("records", [[], loop(1)[:1], loop(0)[:2]])
 def test_nothing_is_claimed_before_there_are_two_iterations(records: list[Committed]):
     assert gains_of_the_loop(records) == []
+
+
+def twin(sets: dict[str, tuple[int, int, int]], kind: Kind = Kind.EVALUATION) -> list[Committed]:
+    """Training and figures of a twin; by problem set how many problems there are, and how many of them the twin alone
+    and the loop alone solve."""
+    figures = {
+        name: {"paired": {"loop": {"num_problems": total, "gained": gained, "lost": lost}}}
+        for name, (total, gained, lost) in sets.items()
+    }
+    return [Committed(TWIN, {"steps": 1200}), Committed(StageId(kind, "twin"), figures)]
+
+
+@pytest.mark.parametrize(
+    ("twin_alone", "loop_alone", "difference", "verdict"),
+    [(10, 60, "+5.0", "shown"), (60, 10, "−5.0", "the loop did worse"), (30, 40, "+1.0", "not shown")],
+)
+def test_what_the_loop_gained_is_what_its_twin_lost(twin_alone: int, loop_alone: int, difference: str, verdict: str):
+    gain = gain_over_twin(twin({"test": (1000, twin_alone, loop_alone), "validation": (90, 0, 90)}))
+    assert gain is not None and gain.problem_set == "test"
+    assert gain.sentence.startswith(f"The loop gained {difference} points (")
+    assert gain.sentence.endswith(f"teacher's rows (1,200 steps), on 1,000 problems of test: {verdict}")
+    assert gain.interval[0] < gain.difference < gain.interval[1]
+
+
+def test_all_test_sets_count_together_whenever_they_were_asked():
+    held_out = twin({"validation": (50, 1, 2)})
+    tests = twin({"a": (600, 20, 50), "b": (400, 10, 20)}, Kind.TESTS)
+    gain = gain_over_twin([*held_out, tests[1]])
+    assert gain is not None
+    assert (gain.problem_set, gain.num_problems, gain.difference) == ("a + b", 1000, 0.04)
+    assert gain.p_value == compare_counts(1000, 70, 30).p_value
+    alone = gain_over_twin(held_out)
+    assert alone is not None and (alone.problem_set, alone.num_problems) == ("validation", 50)
+
+
+def test_without_a_twin_nothing_is_said_of_one():
+    assert gain_over_twin(loop(1)) is None

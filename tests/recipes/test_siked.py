@@ -8,6 +8,7 @@ from siked_ray.core.objective import CROSS_ENTROPY, ObjectiveSpec
 from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.stage import Kind, StageId
 from siked_ray.core.stopping import Decision, Spent
+from siked_ray.core.training_plan import Length
 from siked_ray.recipes import siked
 from siked_ray.recipes.verbs import Asked, Model, Reading, Rollouts, Scores, Table
 
@@ -32,6 +33,7 @@ class FakeLab:
         self.decisions: list[Decision] = []
         self.objectives: dict[str, tuple[ObjectiveSpec, Model | None, list[str]]] = {}
         self.rules: dict[str, Any] = {}
+        self.lengths: dict[str, tuple[str, Length | None]] = {}
         self.readings: dict[str, Reading | None] = {}
         self.scored: dict[str, tuple[str, str, int, list[str]]] = {}
 
@@ -70,10 +72,21 @@ class FakeLab:
         objective: ObjectiveSpec,
         beside: Model | None = None,
         scores: Sequence[Scores] = (),
+        length: Length | None = None,
     ) -> Model:
+        """Takes 10 steps of 100 tokens."""
         self.objectives[stage.name] = (objective, beside, [one.folder for one in scores])
         self.starts.append(start.weights)
-        return self._once(stage, Model(engines="student", weights=f"student {stage.iteration}", fingerprint=""))
+        self.lengths[stage.name] = (rows.file, length)
+        name = stage.label if stage.iteration is None else stage.iteration
+        trained = Model(
+            engines="student",
+            weights=f"student {name}",
+            fingerprint="",
+            steps=start.steps + 10,
+            tokens=start.tokens + 1000,
+        )
+        return self._once(stage, trained)
 
     def merge(self, *_: Any) -> Model:
         raise AssertionError("SIKeD merges nothing")

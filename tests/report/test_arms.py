@@ -48,8 +48,8 @@ def test_the_summary_has_a_student_for_each_label(summary: dict):
 def test_the_table_compares_each_with_the_first(summary: dict, capsys):
     table = arms(View(summary))
     first, second = (dict(zip(table.headings, row, strict=True)) for row in table.rows)
-    assert (first["student"], first["free"], first["against the first"]) == ("plain", "50.0%", "–")
-    assert second["against the first"] == "−10.0 points [−20.0, +5.0]"
+    assert (first["student"], first["free"], first["difference from"]) == ("plain", "50.0%", "–")
+    assert second["difference from"] == "plain: −10.0 points [−20.0, +5.0]"
     assert (second["cot forced"], second["steps"], second["tokens/s"]) == ("40.0%", "12", "240")
     assert "Students side by side" in render(summary, "")
     print_results(summary, best_student=str)

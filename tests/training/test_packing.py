@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from siked_ray.core.training_plan import TrainingPlan
+from siked_ray.core.training_plan import Length, TrainingPlan
 from siked_ray.training.compute.packing import (
     Example,
     Lengths,
@@ -120,6 +120,23 @@ def test_every_example_comes_once_per_epoch_and_steps_stay_within_an_epoch(make_
     for epoch in range(3):
         seen = [index for step in steps[4 * epoch : 4 * epoch + 4] for row in step for index in row.tolist()]
         assert sorted(seen) == list(range(30))
+
+
+@pytest.mark.parametrize("length", [Length(steps=10), Length(tokens=570)])
+def test_a_length_cuts_the_last_epoch_or_adds_epochs(make_plan, length: Length):
+    lengths = Lengths.of([example(3, 5) for _ in range(30)])
+    of_length = plan_steps(make_plan(epochs=1, max_seq_len=16, length=length), lengths)
+    in_epochs = plan_steps(make_plan(epochs=3, max_seq_len=16), lengths)
+    assert len(of_length) == 10, "an epoch has 3 steps of 64 tokens and one of 48"
+    rows = [[[row.tolist() for row in rows_of(one, step)] for step in range(10)] for one in (of_length, in_epochs)]
+    assert rows[0] == rows[1]
+    assert of_length.num_tokens.tolist() == in_epochs.num_tokens[:10].tolist()
+    assert of_length.num_targets.tolist() == in_epochs.num_targets[:10].tolist()
+
+
+def test_a_length_of_nothing_ends(make_plan):
+    lengths = Lengths(np.array([3]), np.array([4]))
+    assert len(plan_steps(make_plan(length=Length(steps=3)), lengths, np.array([], dtype=np.int64))) == 0
 
 
 def test_a_schedule_over_chosen_examples_names_them_and_counts_tokens_and_targets(make_plan):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from siked_ray.core.training_plan import TrainingPlan
@@ -50,6 +51,17 @@ class Schedule:
         ends = np.cumsum(lengths)
         return self.indices[np.arange(lengths.sum()) + np.repeat(starts - (ends - lengths), lengths)], ends
 
+    def first(self, num_steps: int) -> "Schedule":
+        """The first steps alone."""
+        num_rows = int(self.first_rows[num_steps])
+        return Schedule(
+            indices=self.indices[: self.ends[num_rows - 1] if num_rows else 0],
+            ends=self.ends[:num_rows],
+            first_rows=self.first_rows[: num_steps + 1],
+            num_tokens=self.num_tokens[:num_steps],
+            num_targets=self.num_targets[:num_steps],
+        )
+
     def num_rows(self, step: int) -> int:
         """Packed rows of an optimizer step, of all workers together."""
         return int(self.first_rows[step + 1] - self.first_rows[step])
@@ -58,8 +70,9 @@ class Schedule:
 def plan_steps(
     plan: TrainingPlan, lengths: Lengths, chosen: "np.ndarray | None" = None, window: Window = OF_TOKENS
 ) -> Schedule:
-    """What every optimizer step of all epochs trains on, of the `chosen` examples (by default all of them), shuffled
-    within `window`; the last step of an epoch may have fewer rows. With shared prompts, groups are shuffled."""
+    """What every optimizer step of all epochs, or of the plan's length, trains on, of the `chosen` examples (by default
+    all of them), shuffled within `window`; the last step of an epoch may have fewer rows. With shared prompts, groups
+    are shuffled."""
     import numpy as np
 
     chosen = np.arange(len(lengths.prompt)) if chosen is None else chosen
@@ -72,6 +85,21 @@ def plan_steps(
             indices.extend(row)
             ends.append(len(indices))
         first_rows.extend(range(first, len(ends), plan.rows_per_step))
+        if plan.length is None:
+            continue
+        schedule = _schedule(plan, lengths, indices, ends, first_rows)
+        if (num_steps := plan.length.num_steps(schedule.num_tokens.tolist())) is not None:
+            return schedule.first(num_steps)
+        if len(ends) == first:
+            break
+    return _schedule(plan, lengths, indices, ends, first_rows)
+
+
+def _schedule(
+    plan: TrainingPlan, lengths: Lengths, indices: list[int], ends: list[int], first_rows: list[int]
+) -> Schedule:
+    import numpy as np
+
     flat = np.array(indices, dtype=np.int32)
     steps = np.array([0, *ends], dtype=np.int64)[[*first_rows, len(ends)]]
     return Schedule(
@@ -92,7 +120,7 @@ def _epochs(
     groups = groups_of(lengths, chosen) if plan.shared_prompts else []
     if groups:
         window = window_of_groups(window, len(groups), len(chosen))
-    for epoch in range(plan.epochs):
+    for epoch in range(plan.epochs) if plan.length is None else count():
         order = np.arange(len(groups) or len(chosen))
         if plan.shuffle:
             order = epoch_order(len(order), seed=plan.seed, epoch=epoch, window=window)

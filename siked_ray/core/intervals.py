@@ -7,6 +7,9 @@ from dataclasses import dataclass
 _NUM_RESAMPLES = 10_000
 _LEVEL = 0.95
 _SEED = 0
+#: Quantiles of the normal distribution at .975 and .8.
+_Z_LEVEL = 1.959964
+_Z_POWER = 0.841621
 
 
 def bootstrap_interval(values: Sequence[float]) -> tuple[float, float]:
@@ -44,15 +47,35 @@ class Paired:
 def compare(before: Sequence[bool], after: Sequence[bool]) -> Paired:
     """Compare what two students solve of the same problems, in the same order."""
     changes = [int(new) - int(old) for old, new in zip(before, after, strict=True)]
-    gained, lost = changes.count(1), changes.count(-1)
+    return compare_counts(len(changes), changes.count(1), changes.count(-1))
+
+
+def compare_counts(num_problems: int, gained: int, lost: int) -> Paired:
+    """The comparison of two students of whom the second solved `gained` problems alone, the first `lost` ones."""
+    changes = [1] * gained + [-1] * lost + [0] * (num_problems - gained - lost)
     return Paired(
-        num_problems=len(changes),
+        num_problems=num_problems,
         gained=gained,
         lost=lost,
-        difference=(gained - lost) / max(len(changes), 1),
+        difference=(gained - lost) / max(num_problems, 1),
         interval=bootstrap_interval(changes) if changes else (0.0, 0.0),
         p_value=mcnemar(gained, lost),
     )
+
+
+def detectable_difference(num_problems: int, discordance: float) -> float | None:
+    """The smallest difference of two students on the same problems that McNemar's test at 5 %, two-sided, finds with a
+    probability of 80 %, where a share `discordance` of the problems is solved by one of them alone; None where no
+    difference that large can be.
+
+    It solves δ √n = z₀.₉₇₅ √ψ + z₀.₈ √(ψ − δ²) (Connor, Biometrics 43, 1987) for δ.
+    """
+    level, power = math.sqrt(num_problems), math.sqrt(discordance)
+    wanted = _Z_LEVEL * power
+    # Squared it is quadratic in δ: (n + z₀.₈²) δ² − 2 √n z₀.₉₇₅ √ψ δ + (z₀.₉₇₅² − z₀.₈²) ψ = 0.
+    square, constant = num_problems + _Z_POWER**2, (_Z_LEVEL**2 - _Z_POWER**2) * discordance
+    root = (level * wanted + math.sqrt((level * wanted) ** 2 - square * constant)) / square
+    return root if 0 < root <= discordance else None
 
 
 def mcnemar(gained: int, lost: int) -> float:
