@@ -27,20 +27,32 @@ class Policy(StrEnum):
     SELF_ONLY = "self_only"
     TEACHER_ONLY = "teacher_only"
     BIASED = "biased"
+    BY_PROBLEM = "by_problem"
+    BEST_STRATEGY = "best_strategy"
     FIXED_ALPHA = "fixed_alpha"
     KL_TARGET = "kl_target"
 
 
 #: Policies that never keep both the teacher's and the student's row of a (problem, strategy); any other may.
-ONE_ROW_EACH = frozenset({Policy.ADAPTIVE, Policy.SELF_ONLY, Policy.TEACHER_ONLY, Policy.BIASED})
+ONE_ROW_EACH = frozenset(
+    {
+        Policy.ADAPTIVE,
+        Policy.SELF_ONLY,
+        Policy.TEACHER_ONLY,
+        Policy.BIASED,
+        Policy.BY_PROBLEM,
+        Policy.BEST_STRATEGY,
+    }
+)
 
 
 class TeacherRows(StrEnum):
     """Which of the teacher's kept rows are candidates: none, those of (problem, strategy) without a row of the
-    student's, or all."""
+    student's, those of problems without any row of the student's, or all."""
 
     NONE = "none"
     UNSOLVED = "unsolved"
+    UNSOLVED_PROBLEMS = "unsolved_problems"
     ALL = "all"
 
 
@@ -64,7 +76,8 @@ class KeptCounts:
 class Selection:
     """The rows to take. Candidates are the student's rows where `student` is set, and the teacher's that
     `teacher` names. With an `order` of strategies only the first of each problem in that order stays (the student's
-    before the teacher's). `quotas` bounds the rows by source and strategy: the teacher's for what the student has not
+    before the teacher's); with `best_strategies` only the student's rows of the strategies that it solves the problem
+    with most often. `quotas` bounds the rows by source and strategy: the teacher's for what the student has not
     solved come first, then the lower request id, which is a hash and so a draw that never changes.
     """
 
@@ -72,6 +85,7 @@ class Selection:
     student: bool
     reason: str
     order: tuple[str, ...] = ()
+    best_strategies: bool = False
     quotas: Mapping[Source, Mapping[str, int]] | None = None
 
 
@@ -110,6 +124,18 @@ def biased(counts: KeptCounts, rules: MixtureRules, iteration: int) -> Selection
     """One row per problem out of S ∪ L: that of the first strategy in `rules.order`, the student's if both have it."""
     reason = f"one row per problem, by {' > '.join(rules.order)}"
     return Selection(teacher=TeacherRows.UNSOLVED, student=True, order=rules.order, reason=reason)
+
+
+def by_problem(counts: KeptCounts, rules: MixtureRules, iteration: int) -> Selection:
+    """D = S ∪ {L^s(q) : q ∉ ⋃ Q_S}: the teacher only for problems that the student solves with no strategy."""
+    reason = "the teacher's for problems that the student does not solve"
+    return Selection(teacher=TeacherRows.UNSOLVED_PROBLEMS, student=True, reason=reason)
+
+
+def best_strategy(counts: KeptCounts, rules: MixtureRules, iteration: int) -> Selection:
+    """As `by_problem`, and of the student's rows of a problem only those of the strategies with the most successes."""
+    reason = "own rows of each problem's most successful strategies, the teacher's where none succeeds"
+    return Selection(teacher=TeacherRows.UNSOLVED_PROBLEMS, student=True, best_strategies=True, reason=reason)
 
 
 def fixed_alpha(counts: KeptCounts, rules: MixtureRules, iteration: int) -> Selection:
@@ -154,6 +180,8 @@ _POLICIES: Mapping[Policy, Callable[[KeptCounts, MixtureRules, int], Selection]]
     Policy.SELF_ONLY: self_only,
     Policy.TEACHER_ONLY: teacher_only,
     Policy.BIASED: biased,
+    Policy.BY_PROBLEM: by_problem,
+    Policy.BEST_STRATEGY: best_strategy,
     Policy.FIXED_ALPHA: fixed_alpha,
     Policy.KL_TARGET: kl_target,
 }

@@ -36,6 +36,13 @@ FROM (SELECT 'teacher' AS source, * FROM teacher_rollouts UNION ALL SELECT 'stud
 WHERE {accepted} AND strategy IN (SELECT unnest(?))
 GROUP BY ALL
 """
+#: The share of the student's samples that are accepted. A view, since most policies do not ask.
+_SUCCESS_RATES = """
+CREATE OR REPLACE TEMP VIEW success_rates AS
+SELECT 'student' AS source, strategy, problem_id,
+       count(DISTINCT request_id) FILTER ({accepted}) / count(DISTINCT request_id) AS rate
+FROM student_rollouts GROUP BY ALL
+"""
 
 _ACCEPTED = {Accept.ANSWER: "verdict = 'correct'", Accept.SOUND: "verdict = 'correct' AND sound"}
 _UNJUDGED = """
@@ -52,10 +59,11 @@ WITH marked AS (
     FROM kept LEFT JOIN (SELECT strategy, problem_id FROM kept WHERE source = 'student') AS own
     USING (strategy, problem_id)
 ), candidates AS (
-    SELECT * FROM marked WHERE {candidate} {one_per_problem}
+    SELECT * FROM marked {rates} WHERE {candidate} {chosen}
 )
 SELECT source, strategy, problem_id, request_id FROM candidates {within_quota}
 """
+_BEST_STRATEGIES = "QUALIFY source = 'teacher' OR rate = max(rate) OVER (PARTITION BY source, problem_id)"
 _ONE_PER_PROBLEM = """QUALIFY row_number() OVER (
     PARTITION BY problem_id ORDER BY list_position(?, strategy), source) = 1"""
 _WITHIN_QUOTA = """JOIN quotas USING (source, strategy)
@@ -64,6 +72,8 @@ QUALIFY row_number() OVER (PARTITION BY source, strategy ORDER BY both_have_it, 
 _CANDIDATES = {
     TeacherRows.NONE: "source = 'student'",
     TeacherRows.UNSOLVED: "NOT both_have_it",
+    TeacherRows.UNSOLVED_PROBLEMS: "(source = 'student' OR problem_id NOT IN "
+    "(SELECT problem_id FROM kept WHERE source = 'student'))",
     TeacherRows.ALL: "true",
 }
 
@@ -155,6 +165,7 @@ def keep_first(sql: Sql, strategies: Sequence[str], accept: Accept) -> KeptCount
             "set generation.accept=answer, or sample them again in another run_dir without start_from."
         )
     sql.execute(_KEEP_FIRST.format(accepted=_ACCEPTED[accept]), [list(strategies)])
+    sql.execute(_SUCCESS_RATES.format(accepted=_ACCEPTED[accept]))
     return _count(sql, "kept", strategies)
 
 
@@ -198,9 +209,11 @@ def _take(sql: Sql, selection: Selection) -> None:
             for name, num_rows in by_strategy.items():
                 sql.execute("INSERT INTO quotas VALUES (?, ?, ?)", [source.value, name, num_rows])
     candidate = _CANDIDATES[selection.teacher] + ("" if selection.student else " AND source = 'teacher'")
+    chosen = _ONE_PER_PROBLEM if selection.order else _BEST_STRATEGIES if selection.best_strategies else ""
     query = _SELECT.format(
         candidate=candidate,
-        one_per_problem=_ONE_PER_PROBLEM if selection.order else "",
+        rates="LEFT JOIN success_rates USING (source, strategy, problem_id)" if selection.best_strategies else "",
+        chosen=chosen,
         within_quota=_WITHIN_QUOTA if selection.quotas is not None else "",
     )
     sql.execute("DROP TABLE IF EXISTS mixture")

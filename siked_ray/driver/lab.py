@@ -1,7 +1,7 @@
 """The lab on Ray: each verb is a stage, an idempotent function from committed inputs to committed outputs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from siked_ray.capacity.await_capacity import Placement
@@ -173,12 +173,8 @@ class RayLab:
             lambda: [output],
         )
         self._training.discard(output)
-        return self._trained(
-            record,
-            output,
-            steps=start.steps + record.metrics["steps"],
-            tokens=start.tokens + record.metrics["tokens"],
-        )
+        steps, tokens = start.steps + record.metrics["steps"], start.tokens + record.metrics["tokens"]
+        return replace(self._trained(record, output), steps=steps, tokens=tokens)
 
     def merge(self, stage: StageId, base: Model, parts: Mapping[str, Model], rule: MergeRule) -> Model:
         """Put weights together, tensor by tensor."""
@@ -250,6 +246,5 @@ class RayLab:
             self._branched.add(stage.name)
         return record
 
-    def _trained(self, record: StageRecord, output: str, *, steps: int = 0, tokens: int = 0) -> Model:
-        weights, fingerprint = self._storage.path(output), fingerprint_of(record)
-        return Model(engines="student", weights=weights, fingerprint=fingerprint, steps=steps, tokens=tokens)
+    def _trained(self, record: StageRecord, output: str) -> Model:
+        return Model(engines="student", weights=self._storage.path(output), fingerprint=fingerprint_of(record))

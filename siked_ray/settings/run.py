@@ -111,6 +111,17 @@ class Config(Settings):
         return self
 
     @model_validator(mode="after")
+    def _best_strategy_counts_samples(self) -> "Config":
+        if self.mixture.policy is Policy.BEST_STRATEGY and (
+            self.generation.keep != "all" or self.generation.num_samples < 2
+        ):
+            raise ValueError(
+                "mixture.policy best_strategy counts how many of a problem's samples are right; set generation.keep to "
+                "all, and generation.num_samples to 2 or more"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _control_has_its_loop(self) -> "Config":
         if self.control and not self.iterations.max:
             raise ValueError(

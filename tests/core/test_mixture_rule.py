@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from siked_ray.core.ids import content_hash
-from siked_ray.core.mixture import MixtureRules, Policy
+from siked_ray.core.mixture import ONE_ROW_EACH, MixtureRules, Policy
 from siked_ray.core.mixture_rule import TRAINING_ROWS, MixtureRule, keep_first, mix
 from siked_ray.core.prompts import PromptTemplates
 from siked_ray.core.reasoning import Accept
@@ -19,7 +19,7 @@ from siked_ray.core.verdict import Verdict
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.data.tables import SqlTables, sql_engine
-from siked_ray.errors import UserError
+from siked_ray.errors import ConfigError, UserError
 
 TEMPLATES = PromptTemplates(teacher="", demonstration="", student="Solve {question}\n")
 STRATEGIES = ["cot", "l2m", "pot"]
@@ -222,6 +222,8 @@ def expected_keys(policy: Policy, order: tuple[str, ...], taught: set, own: set)
     adaptive = student | {(s, q, by) for s, q, by in teacher if (s, q) not in own}
     if policy is Policy.ADAPTIVE:
         return adaptive
+    if policy is Policy.BY_PROBLEM:
+        return student | {(s, q, by) for s, q, by in teacher if q not in {q for _, q in own}}
     problems = {q for _, q, _ in adaptive}
     return {min((row for row in adaptive if row[1] == q), key=lambda row: order.index(row[0])) for q in problems}
 
@@ -230,7 +232,7 @@ def expected_keys(policy: Policy, order: tuple[str, ...], taught: set, own: set)
 @given(
     KEYS,
     KEYS,
-    st.sampled_from([Policy.ADAPTIVE, Policy.ALL, Policy.SELF_ONLY, Policy.TEACHER_ONLY, Policy.BIASED]),
+    st.sampled_from([*(ONE_ROW_EACH - {Policy.BEST_STRATEGY}), Policy.ALL]),
     st.permutations(STRATEGIES),
 )
 def test_tables_follow_the_definitions(tmp_path_factory, taught, own, policy: Policy, order: list[str]):
@@ -241,6 +243,48 @@ def test_tables_follow_the_definitions(tmp_path_factory, taught, own, policy: Po
     assert made.keys == sorted(expected_keys(policy, tuple(order), set(taught), set(own)))
     ids = sorted(f"{row['source']}:{row['request_id']}:{row['strategy']}" for row in made.rows)
     assert made.counts["sha256"] == content_hash(*ids, num_chars=64)
+
+
+def samples(problem: str, strategy: str, right: int, of: int = 4) -> list[Rollout]:
+    """The last `right` samples of the student are."""
+    return [
+        rollout(problem, i, Verdict.CORRECT if i >= of - right else Verdict.WRONG, strategy, by="s") for i in range(of)
+    ]
+
+
+def test_best_strategy_keeps_what_succeeds_most_often_and_ties(make: Make):
+    teacher = [rollout(problem, strategy=strategy) for problem in "1234" for strategy in STRATEGIES]
+    student = [
+        *(samples("1", "cot", 1) + samples("1", "pot", 3) + samples("1", "l2m", 0)),
+        *(samples("2", "cot", 2) + samples("2", "pot", 2) + samples("2", "l2m", 1)),
+        *(samples("3", "cot", 0) + samples("3", "pot", 0) + samples("3", "l2m", 0)),
+        *samples("4", "l2m", 1, of=5),
+    ]
+    made = make([*teacher, *teacher], [*student, *student[:3]], Policy.BEST_STRATEGY)
+    own = [(row["strategy"], row["problem_id"], row["request_id"]) for row in made.rows if row["source"] == "student"]
+    assert own == [
+        ("cot", "2", "s-2-cot-2"),
+        ("l2m", "4", "s-4-l2m-4"),
+        ("pot", "1", "s-1-pot-1"),
+        ("pot", "2", "s-2-pot-2"),
+    ], "the first right sample of each; what is stored twice counts once"
+    taught = [(row["strategy"], row["problem_id"]) for row in made.rows if row["source"] == "teacher"]
+    assert taught == [(strategy, "3") for strategy in STRATEGIES], "all of the teacher's where the student has nothing"
+
+
+def test_what_counts_as_a_success_is_what_is_accepted(make: Make):
+    lucky = [replace(one, sound=False) for one in samples("1", "cot", 3)]
+    sound = [replace(one, sound=True) for one in samples("1", "pot", 1)]
+    for accept, strategy in ((Accept.ANSWER, "cot"), (Accept.SOUND, "pot")):
+        made = make([], lucky + sound, Policy.BEST_STRATEGY, accept=accept)
+        assert [row["strategy"] for row in made.rows] == [strategy]
+
+
+@pytest.mark.parametrize("sampling", ["generation.keep=1", "generation={keep: all, num_samples: 1}"])
+def test_best_strategy_needs_all_samples(make_config, sampling: str):
+    with pytest.raises(ConfigError, match=r"set generation\.keep to all"):
+        make_config("mixture.policy=best_strategy", sampling)
+    assert make_config("mixture.policy=best_strategy", "generation={keep: all, num_samples: 2}")
 
 
 def test_only_sound_rows_where_they_are_asked_for(make: Make):
@@ -257,7 +301,7 @@ def test_rollouts_whose_reasoning_was_never_judged_cannot_be_asked_for_it(make: 
         make([rollout("1"), rollout("2"), rollout("3", verdict=Verdict.WRONG)], [], accept=Accept.SOUND)
 
 
-@pytest.mark.parametrize("policy", [Policy.ADAPTIVE, Policy.ALL, Policy.SELF_ONLY, Policy.TEACHER_ONLY, Policy.BIASED])
+@pytest.mark.parametrize("policy", sorted(ONE_ROW_EACH | {Policy.ALL}))
 def test_the_order_of_arrival_does_not_matter(make: Make, policy: Policy):
     teacher, order = [*TEACHER, *(rollout(problem, strategy="pot") for problem in "145")], ("pot", "l2m", "cot")
     made, again = make(teacher, STUDENT, policy, order=order), make(teacher[::-1], STUDENT[::-1], policy, order=order)

@@ -72,7 +72,7 @@ def test_a_policy_that_is_not_known_for_one_row_each_may_keep_both() -> None:
         return rule.max_rows(tables)
 
     assert {policy.value: most(policy) for policy in Policy} == {
-        **dict.fromkeys(("adaptive", "self_only", "teacher_only", "biased"), 10),
+        **dict.fromkeys(("adaptive", "self_only", "teacher_only", "biased", "by_problem", "best_strategy"), 10),
         **dict.fromkeys(("all", "fixed_alpha", "kl_target"), 20),
     }
 
