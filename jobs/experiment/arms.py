@@ -14,6 +14,9 @@ TEACHER = ("seed=0", "generation.num_samples=6")
 
 SINGLE = ("single_cot", "single_l2m", "single_pot")
 SIKED = ("adaptive", "all")
+#: What else can be iterated; each has a twin, trained on as many tokens of the teacher's rows alone.
+OTHERS = ("sound", "by_problem", "best_strategy", "teacher_kl", "on_policy")
+CONTROL = "tokens"
 #: The compute-matched baseline of each.
 MATCHED = tuple(f"matched_{name}" for name in SIKED)
 #: The last mixture of each, trained on as its baseline is: what differs is the data alone.
@@ -35,9 +38,9 @@ class Arm:
     matched_iteration: int = 0
 
 
-def _iterated(name: str, policy: str, means: str) -> Arm:
+def _iterated(name: str, policy: str, means: str, *more: str) -> Arm:
     overrides = (f"mixture.policy={policy}", f"iterations.max={NUM_ITERATIONS}", f"training.epochs={ITERATION_EPOCHS}")
-    return Arm(name=name, means=means, overrides=overrides, start="combined")
+    return Arm(name=name, means=means, overrides=(*overrides, *more), start="combined")
 
 
 #: In the order in which they are run.
@@ -59,6 +62,28 @@ ARMS = (
         for name in SINGLE
     ),
     _iterated("self_only", "self_only", "own rows alone after iteration 0"),
+    *(
+        _iterated(name, policy, means, *more, f"control={CONTROL}")
+        for name, (policy, means, *more) in {
+            "sound": ("adaptive", "SIKeD with sound rows alone, in each iteration", "generation.accept=sound"),
+            "by_problem": ("by_problem", "own rows, the teacher's for problems that it does not solve"),
+            "best_strategy": (
+                "best_strategy",
+                "of own rows only those of each problem's most successful strategies, as by_problem",
+                "generation.keep=all",
+            ),
+            "teacher_kl": (
+                "adaptive",
+                "SIKeD, and own wrong solutions corrected by the teacher's probabilities (reverse KL)",
+                "mixture.wrong=teacher_kl",
+            ),
+            "on_policy": (
+                "adaptive",
+                "on-policy distillation: own solutions, right and wrong, held to the teacher by reverse KL",
+                "recipe=on_policy",
+            ),
+        }.items()
+    ),
     *(
         Arm(
             name=f"{name}_data",

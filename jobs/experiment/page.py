@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from arms import ARMS, DATA, MATCHED, NUM_ITERATIONS, SIKED, SINGLE, Task
+from arms import ARMS, DATA, MATCHED, NUM_ITERATIONS, OTHERS, SIKED, SINGLE, Task
 from own_rows import OwnRows, own_rows
 
 from siked_ray.evaluation.seeds import ArmsComparison, compare_over_seeds, mean_and_half_width
@@ -64,6 +64,7 @@ def _size(size: str, summaries: Mapping[Task, Any]) -> Iterator[str]:
         if runs:
             yield _row(arm.name, runs)
     yield from _tests(accuracies)
+    yield from _twins(summaries)
 
 
 def _row(name: str, runs: Sequence[Any]) -> str:
@@ -72,13 +73,14 @@ def _row(name: str, runs: Sequence[Any]) -> str:
     strategies = list(bests[0]["strategy_histogram"])
     histogram = {s: sum(best["strategy_histogram"][s] for best in bests) / len(bests) for s in strategies}
     steps = [sum(entry["training"]["steps"] for entry in run["iterations"]) for run in runs]
-    alphas = [run["iterations"][-1]["mixture"]["alpha"] for run in runs]
+    mixtures = [run["iterations"][-1].get("mixture") for run in runs]
+    alphas = [mixture["alpha"] for mixture in mixtures if mixture]
     return (
         f"| {name} | {len(runs)} | {_mean([best['free'] for best in bests])} | {_mean(lasts)} "
         f"| {_mean([best['oracle'] for best in bests])} | {_mean([best['majority'] for best in bests])} "
         f"| {_shares({s: sum(best['forced'][s] for best in bests) / len(bests) for s in bests[0]['forced']})} "
         f"| {_mean([best['choices']['accuracy'] or 0.0 for best in bests])} | {_shares(histogram)} "
-        f"| {sum(steps) / len(steps):,.0f} | {sum(alphas) / len(alphas):.2f} |"
+        f"| {sum(steps) / len(steps):,.0f} | {f'{sum(alphas) / len(alphas):.2f}' if alphas else '–'} |"
     )
 
 
@@ -115,6 +117,7 @@ def _tests(accuracies: Accuracies) -> Iterator[str]:
     single = _best_single(accuracies)
     baselines = [name for name in (single, "combined", *MATCHED, "self_only") if name in accuracies]
     pairs = [*((siked, baseline) for siked in SIKED for baseline in baselines), *zip(DATA, MATCHED, strict=True)]
+    pairs += [(other, baseline) for other in OTHERS for baseline in ("combined", *SIKED, *MATCHED)]
     rows = [(one, other, compared) for one, other in pairs if (compared := _paired(accuracies, one, other))]
     if not rows:
         return
@@ -127,6 +130,33 @@ def _tests(accuracies: Accuracies) -> Iterator[str]:
         yield (
             f"| {one} | {other}{note} | {compared.num_seeds} | {compared.mean * 100:+.1f} "
             f"| {low * 100:+.1f} to {high * 100:+.1f} | {compared.p_t:.4f} | {compared.p_flip:.4f} |"
+        )
+
+
+def _twins(summaries: Mapping[Task, Any]) -> Iterator[str]:
+    """What arms gained over their own twins."""
+    gains: dict[str, list[tuple[float, float]]] = {}
+    for task, summary in summaries.items():
+        for twin in summary.get("arms") or []:
+            if twin["name"] == "twin":
+                paired = _test(twin)["paired"]["loop"]
+                gains.setdefault(task.arm.name, []).append((_test(twin)["free"], -paired["difference"]))
+    if not gains:
+        return
+    yield "\nAgainst their twins, which were trained on as many tokens of the teacher's rows alone. The loop's side is the"
+    yield "best iteration, or the last one where iteration 0 is the best.\n"
+    yield "| arm | seeds | twin's free | the loop's gain | 95 % interval | p (paired t) |"
+    yield "|---|---|---|---|---|---|"
+    for name, found in gains.items():
+        free = _mean([accuracy for accuracy, _ in found])
+        if len(found) < 2:
+            yield f"| {name} | 1 | {free} | {found[0][1] * 100:+.1f} | – | – |"
+            continue
+        compared = compare_over_seeds([gain for _, gain in found])
+        low, high = compared.interval
+        yield (
+            f"| {name} | {len(found)} | {free} | {compared.mean * 100:+.1f} | {low * 100:+.1f} to {high * 100:+.1f} "
+            f"| {compared.p_t:.4f} |"
         )
 
 
