@@ -143,8 +143,8 @@ def _twins(summaries: Mapping[Task, Any]) -> Iterator[str]:
                 gains.setdefault(task.arm.name, []).append((_test(twin)["free"], -paired["difference"]))
     if not gains:
         return
-    yield "\nAgainst their twins, which were trained on as many tokens of the teacher's rows alone. The loop's side is the"
-    yield "best iteration, or the last one where iteration 0 is the best.\n"
+    yield "\nAgainst their twins, which were trained on as many tokens of the teacher's rows alone. The loop's side is"
+    yield "the best iteration, or the last one where iteration 0 is the best.\n"
     yield "| arm | seeds | twin's free | the loop's gain | 95 % interval | p (paired t) |"
     yield "|---|---|---|---|---|---|"
     for name, found in gains.items():
