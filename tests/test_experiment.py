@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / "jobs" / "experiment"
 def experiment(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(FOLDER))
     yield importlib.import_module("run_experiment")
-    for name in ("run_experiment", "page", "own_rows", "arms"):
+    for name in ("run_experiment", "running", "page", "own_rows", "arms"):
         sys.modules.pop(name, None)
 
 
@@ -148,7 +148,7 @@ def test_what_is_finished_is_not_run_again_and_order_follows_needs(
             write_run(folder, [0.5, 0.6, 0.7], [100, 100, 100], 1)
         return type("Ended", (), {"returncode": int(broken)})
 
-    monkeypatch.setattr(experiment.subprocess, "run", run)
+    monkeypatch.setattr("running.subprocess.run", run)
     write_run(tmp_path / "small-1-all", [0.5, 0.6, 0.7], [100, 100, 100], 0)
     wanted = tasks(experiment, seeds=(1, 2), sizes=("small",))
     failed = experiment.Experiment(tmp_path, [], 2).run(wanted)

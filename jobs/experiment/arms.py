@@ -117,8 +117,8 @@ class Task:
         return Task(size=self.size, seed=self.seed, arm=next(one for one in ARMS if one.name == arm))
 
     def needs(self) -> list[str]:
-        """Arms of the same size and seed that have to be finished before."""
-        return [name for name in (self.arm.start, self.arm.matched_to) if name]
+        """Runs of the same size and seed that have to be finished before."""
+        return [self.beside(name).name for name in (self.arm.start, self.arm.matched_to) if name]
 
     def overrides(self, root: Path, teacher: Path, epochs: int | None) -> list[str]:
         """What makes the base settings this task's."""

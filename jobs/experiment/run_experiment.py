@@ -10,11 +10,8 @@ share the teacher's rollouts, and the iterated ones their iteration 0 (`start_fr
 import argparse
 import json
 import math
-import subprocess
 import sys
-import time
-from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -23,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from arms import ARMS, SEEDS, SIZES, TEACHER, Task
 from page import write_page
+from running import Runs, is_finished
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -33,68 +31,27 @@ class Experiment:
 
     def __init__(self, root: Path, overrides: Sequence[str], num_parallel: int) -> None:
         self._root = root.resolve()
-        self._overrides = list(overrides)
-        self._num_parallel = num_parallel
+        self._runs = Runs(self._root, HERE / "base.yaml", overrides, num_parallel)
         self._teacher = self._root / "teacher"
 
     def run(self, tasks: Sequence[Task]) -> list[str]:
         """Run what is not finished; returns the names of the tasks that failed or could not be run."""
-        self._root.mkdir(parents=True, exist_ok=True)
-        if not self._run_one(self._teacher.name, [*TEACHER, f"run_dir={self._teacher}"]):
+        if not self._runs.finish(self._teacher.name, [*TEACHER, f"run_dir={self._teacher}"]):
             return ["teacher"]
         failed: list[str] = []
         for size in SIZES:  # the first run of a size makes its base student, so it is not run beside another one
             first = [task for task in tasks if task.size == size][:1]
-            failed += self._in_parallel(first) + self._in_parallel(
-                [t for t in tasks if t.size == size and t not in first]
-            )
+            others = [task for task in tasks if task.size == size and task not in first]
+            failed += self._runs.in_parallel(first, self._settings) + self._runs.in_parallel(others, self._settings)
         return failed
 
-    def _in_parallel(self, tasks: Iterable[Task]) -> list[str]:
-        waiting, failed = list(tasks), []
-        running: dict[Future[bool], Task] = {}
-        with ThreadPoolExecutor(self._num_parallel) as executor:
-            while waiting or running:
-                ready = [task for task in waiting if self._is_ready(task)]
-                for task in ready[: self._num_parallel - len(running)]:
-                    waiting.remove(task)
-                    running[executor.submit(self._run_task, task)] = task
-                if not running:
-                    return failed + [task.name for task in waiting]
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                failed += [running[future].name for future in done if not future.result()]
-                for future in done:
-                    running.pop(future)
-        return failed
-
-    def _is_ready(self, task: Task) -> bool:
-        return all(is_finished(self._root / task.beside(arm).name) for arm in task.needs())
-
-    def _run_task(self, task: Task) -> bool:
+    def _settings(self, task: Task) -> list[str]:
         epochs = None
         if task.arm.matched_to:
             run = self._root / task.beside(task.arm.matched_to).name
             first = self._root / task.beside("combined").name
             epochs = matched_epochs(run, task.arm.matched_iteration, run if task.arm.matched_iteration else first)
-        return self._run_one(task.name, task.overrides(self._root, self._teacher, epochs))
-
-    def _run_one(self, name: str, overrides: Sequence[str]) -> bool:
-        if is_finished(self._root / name):
-            return True
-        print(f"{time.strftime('%H:%M:%S')} {name} starts", flush=True)
-        started = time.monotonic()
-        command = [sys.executable, "-m", "siked_ray", "run", str(HERE / "base.yaml"), *self._overrides, *overrides]
-        with open(self._root / f"{name}.log", "a", encoding="utf-8") as log:
-            code = subprocess.run(command, stdout=log, stderr=log, cwd=PROJECT, check=False).returncode
-        words = "is finished" if code == 0 else f"failed ({self._root / name}.log)"
-        print(f"{time.strftime('%H:%M:%S')} {name} {words} after {time.monotonic() - started:.0f} s", flush=True)
-        return code == 0
-
-
-def is_finished(run: Path) -> bool:
-    """Whether a run has come to its end."""
-    summary = run / "summary.json"
-    return summary.exists() and json.loads(summary.read_text())["status"] == "finished"
+        return task.overrides(self._root, self._teacher, epochs)
 
 
 def matched_epochs(run: Path, iteration: int, trained: Path) -> int:
