@@ -1,5 +1,6 @@
 """Models put together from their weights, out of sharded files."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -146,7 +147,12 @@ def test_what_16_bits_have_lost_is_said(tmp_path: Path):
 @pytest.mark.parametrize("kind", ["more", "type", "adapter", "nothing"])
 def test_what_cannot_be_calculated_with_is_refused(tmp_path: Path, kind: str):
     base, part = vector(tmp_path / "base", 1, 2), vector(tmp_path / "part", 1, 3)
-    words = {"more": "a tensor lm_head", "type": "is of type", "adapter": "is an adapter", "nothing": "has no weights"}
+    words = {
+        "more": "a tensor lm_head",
+        "type": "is of type",
+        "adapter": "is not a plain LoRA adapter",
+        "nothing": "has no weights",
+    }
     if kind == "more":
         save_file({"lm_head": torch.ones(2)}, part / "more.safetensors")
     elif kind == "type":
@@ -158,3 +164,86 @@ def test_what_cannot_be_calculated_with_is_refused(tmp_path: Path, kind: str):
     with pytest.raises(ModelError, match=words[kind]):
         merge_weights(base, {"x": part}, given(x=1.0), tmp_path / "out")
     assert {one.name for one in tmp_path.iterdir()} == {"base", "part"}
+
+
+def adapter(folder: Path, alpha: float, factors: dict[str, tuple[list, list]], **config) -> Path:
+    """As PEFT saves one; (B, A) by module."""
+    folder.mkdir()
+    described = {"peft_type": "LORA", "lora_alpha": alpha, "bias": "none"} | config
+    (folder / "adapter_config.json").write_text(json.dumps(described))
+    tensors = {}
+    for module, (up, down) in factors.items():
+        tensors[f"base_model.model.{module}.lora_B.weight"] = torch.tensor(up, dtype=torch.float32)
+        tensors[f"base_model.model.{module}.lora_A.weight"] = torch.tensor(down, dtype=torch.float32)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    return folder
+
+
+@pytest.fixture
+def square(tmp_path: Path) -> Path:
+    folder = _folder(tmp_path / "base")
+    save_file({"a.weight": torch.zeros(2, 3), "b.weight": torch.ones(2, 3)}, folder / "model.safetensors")
+    return folder
+
+
+def test_the_length_of_an_adapter_comes_from_its_factors(tmp_path: Path, square: Path):
+    """SYSTEMS.md 2's golden value: B = (1, 2)ᵀ, A = (3, 0, 4), α/r = 2 → ‖ΔW‖² = 500."""
+    part = adapter(tmp_path / "part", 2, {"a": ([[1], [2]], [[3, 0, 4]])})
+    figures = merge_weights(square, {"x": part}, given(x=0.5), tmp_path / "out")
+    assert figures["norms"]["x"] ** 2 == pytest.approx(500)
+    assert (figures["unmoved"], figures["parameters"], figures["warnings"]) == ({"x": 0.5}, 12, [])
+    merged = tensors_of(tmp_path / "out")
+    assert merged["a.weight"].tolist() == [[3, 0, 4], [6, 0, 8]] and torch.equal(merged["b.weight"], torch.ones(2, 3))
+
+
+@pytest.mark.parametrize("config", [{}, {"use_rslora": True}, {"alpha_pattern": {"b": 8}}])
+def test_adapters_merge_as_the_models_that_they_make(tmp_path: Path, config: dict):
+    """Against PEFT's own merge, by λ, lengths and weights; and beside a whole model."""
+    from peft import LoraConfig, get_peft_model
+
+    def small() -> torch.nn.Module:
+        return torch.nn.ModuleDict({"a": torch.nn.Linear(5, 4, bias=False), "b": torch.nn.Linear(4, 6, bias=False)})
+
+    start, folders, wholes = small(), {}, {}
+    save_file(start.state_dict(), _folder(tmp_path / "base") / "model.safetensors")
+    for seed, name in enumerate("xyz", start=1):
+        model = small()
+        model.load_state_dict(start.state_dict())
+        lora = LoraConfig(r=2, lora_alpha=seed, target_modules=["a", "b"], init_lora_weights=False, **config)
+        torch.manual_seed(seed)
+        tuned = get_peft_model(model, lora)
+        folders[name] = tmp_path / name
+        tuned.save_pretrained(folders[name])
+        wholes[name] = _folder(tmp_path / f"whole_{name}")
+        save_file(tuned.merge_and_unload().state_dict(), wholes[name] / "model.safetensors")
+    rule = MergeRule(rule=RuleName.METAGPT)
+    expected = merge_weights(tmp_path / "base", wholes, rule, tmp_path / "expected")
+    for label, parts in {"adapters": folders, "mixed": folders | {"y": wholes["y"]}}.items():
+        found = merge_weights(tmp_path / "base", parts, rule, tmp_path / label)
+        for key in ("weights", "norms", "cosines"):
+            assert found[key] == pytest.approx(expected[key], rel=1e-5)
+        for name, value in tensors_of(tmp_path / "expected").items():
+            assert torch.allclose(tensors_of(tmp_path / label)[name], value, atol=1e-5)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("factors", "config", "words"),
+    [
+        ({"c": ([[1], [2]], [[3, 0, 4]])}, {}, "the base has no such tensor"),
+        ({"a": ([[1], [2]], [[3, 0]])}, {}, r"shape \[2, 2\] for a.weight, and the base's have \[2, 3\]"),
+        ({"a": ([[1], [2]], [[3, 0, 4]])}, {"use_dora": True}, "use_dora"),
+        ({"a": ([[1], [2]], [[3, 0, 4]])}, {"peft_type": "IA3"}, "peft_type IA3"),
+        ({"a": ([[1], [2]], [[3, 0, 4]])}, {"modules_to_save": ["head"]}, "modules_to_save"),
+    ],
+)
+def test_adapters_that_are_something_else_are_refused(tmp_path: Path, square: Path, factors, config, words: str):
+    part = adapter(tmp_path / "part", 2, factors, **config)
+    with pytest.raises(ModelError, match=words):
+        merge_weights(square, {"x": part}, given(x=1.0), tmp_path / "out")
+    with pytest.raises(ModelError, match="name the base itself"):
+        merge_weights(part, {"x": square}, given(x=1.0), tmp_path / "out")

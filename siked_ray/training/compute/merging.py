@@ -4,13 +4,16 @@ Two passes over the weights, a block of rows at a time: the first one finds the 
 in float64, the second one writes. Files beside the weights are the base's.
 """
 
+import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from siked_ray.core.merge_rule import MergeRule, loss_bound
+from siked_ray.errors import ModelError
+from siked_ray.training.compute.adapter_files import AdapterFiles, is_adapter
 from siked_ray.training.compute.tensor_files import TensorFiles, write_like
 
 #: Weights of a task vector that did not move, above which its length says little: 16 bits lose small updates.
@@ -18,17 +21,19 @@ _MAX_UNMOVED = 0.3
 
 
 def merge_weights(base: Path, parts: Mapping[str, Path], rule: MergeRule, output: Path) -> dict[str, Any]:
-    """Write a model directory `output`, which is not there yet; all others are model directories of one architecture.
+    """Write a model directory `output`, which is not there yet; all others are model directories of one architecture,
+    or the parts LoRA adapters of the base.
 
     Returns {"tensors", "parameters", "rule", "weights": λ, "norms": ‖τ‖, "cosines": of task vectors, "unmoved": share
     of weights that are the base's, "loss_bound": J(λ), "warnings"}. Raises ModelError where models do not fit together;
     then nothing is left behind.
     """
+    if is_adapter(base):
+        raise ModelError(f"{base} is an adapter; name the base itself, and adapters of it among the models.")
     start = TensorFiles("the base", base)
-    models = {name: TensorFiles(f"the model {name!r}", parts[name]) for name in sorted(parts)}
-    for model in models.values():
-        model.check_like(start)
-    found = _task_vectors(start, models)
+    models = {name: _part(f"the model {name!r}", parts[name], start) for name in sorted(parts)}
+    adapters = {name: one for name, one in models.items() if isinstance(one, AdapterFiles)}
+    found = _adapters(start, adapters) if len(adapters) == len(models) else _task_vectors(start, models)
     squares = {name: found["inner"][name, name] for name in parts}
     lambdas = rule.lambdas(squares)
     partial = output.with_name(f".{output.name}.partial")
@@ -52,18 +57,51 @@ def merge_weights(base: Path, parts: Mapping[str, Path], rule: MergeRule, output
         "cosines": {f"{a} {b}": _cosine(found["inner"], a, b) for a, b in combinations(sorted(parts), 2)},
         "unmoved": found["unmoved"],
         "loss_bound": loss_bound(lambdas, squares),
-        "warnings": _warnings(found["unmoved"], start),
+        "warnings": _warnings(found["unmoved"], start, adapters),
     }
 
 
-def _task_vectors(start: TensorFiles, models: Mapping[str, TensorFiles]) -> dict[str, Any]:
+class _Model:
+    """A whole model as a part."""
+
+    def __init__(self, files: TensorFiles, start: TensorFiles) -> None:
+        files.check_like(start)
+        self._files = files
+
+    def vector(self, name: str, rows: slice, before: Any) -> Any:
+        """Some rows of its task vector in float32; `before` are the base's."""
+        return self._files.read(name, rows).float() - before
+
+
+_Part = _Model | AdapterFiles
+
+
+def _part(what: str, folder: Path, start: TensorFiles) -> _Part:
+    return AdapterFiles(what, folder, start) if is_adapter(folder) else _Model(TensorFiles(what, folder), start)
+
+
+def _adapters(start: TensorFiles, parts: Mapping[str, AdapterFiles]) -> dict[str, Any]:
+    """As `_task_vectors`, from the adapters' factors alone."""
+    sizes = {name: math.prod(start.shape(name) or ()) for name in start.names}
+    moved = {part: sum(sizes[name] for name in one.names) for part, one in parts.items()}
+    total = sum(sizes.values())
+    return {
+        "inner": {(a, b): parts[a].inner(parts[b]) for a in parts for b in parts if a <= b},
+        "unmoved": {part: 1 - number / max(total, 1) for part, number in moved.items()},
+        "parameters": total,
+    }
+
+
+def _task_vectors(start: TensorFiles, models: Mapping[str, _Part]) -> dict[str, Any]:
     """Inner products of all pairs of task vectors, and how many weights each leaves as they are."""
     inner = {(a, b): 0.0 for a in models for b in models if a <= b}
     unmoved, num_parameters = dict.fromkeys(models, 0), 0
     for name in start.names:
         for rows in start.blocks(name):
             before = start.read(name, rows).float()
-            vectors = {part: model.read(name, rows).float() - before for part, model in models.items()}
+            still = before.new_zeros(()).expand(before.shape)
+            found = {part: model.vector(name, rows, before) for part, model in models.items()}
+            vectors = {part: still if vector is None else vector for part, vector in found.items()}
             num_parameters += before.numel()
             for part, vector in vectors.items():
                 unmoved[part] += int((vector == 0).sum())
@@ -74,14 +112,15 @@ def _task_vectors(start: TensorFiles, models: Mapping[str, TensorFiles]) -> dict
 
 
 def _merged(
-    start: TensorFiles, models: Mapping[str, TensorFiles], lambdas: Mapping[str, float], name: str, rows: slice
+    start: TensorFiles, models: Mapping[str, _Part], lambdas: Mapping[str, float], name: str, rows: slice
 ) -> Any:
     base = start.read(name, rows)
     before = base.float()
     result = before
     for part, model in models.items():
-        if lambdas[part]:
-            result = result + lambdas[part] * (model.read(name, rows).float() - before)
+        vector = model.vector(name, rows, before) if lambdas[part] else None
+        if vector is not None:
+            result = result + lambdas[part] * vector
     return result.to(base.dtype)
 
 
@@ -90,7 +129,9 @@ def _cosine(inner: Mapping[tuple[str, str], float], a: str, b: str) -> float | N
     return inner[a, b] / lengths if lengths else None
 
 
-def _warnings(unmoved: Mapping[str, float], start: TensorFiles) -> Sequence[str]:
+def _warnings(unmoved: Mapping[str, float], start: TensorFiles, adapters: Collection[str]) -> Sequence[str]:
+    """An adapter's length is exact, whatever the base's type."""
+    unmoved = {name: share for name, share in unmoved.items() if name not in adapters}
     same = [f"{name} is the base itself" for name, share in unmoved.items() if share == 1]
     if not start.in_16_bits:
         return same

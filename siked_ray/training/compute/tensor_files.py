@@ -25,8 +25,6 @@ class TensorFiles:
     def __init__(self, what: str, folder: Path) -> None:
         self.what = what
         self.shards = sorted(folder.glob(f"*{_SUFFIX}"))
-        if (folder / "adapter_config.json").exists():
-            raise ModelError(f"{folder} is an adapter and no whole model; merge it into its base first (PEFT's merge).")
         if not self.shards:
             raise ModelError(f"{folder} has no weights in *{_SUFFIX}; save the model as safetensors.")
         self._shapes: dict[str, list[int]] = {}
@@ -52,6 +50,10 @@ class TensorFiles:
     def in_16_bits(self) -> bool:
         """Whether some weights have 16 bits."""
         return any(kind != "F32" for kind in self._types.values())
+
+    def shape(self, name: str) -> list[int] | None:
+        """Of a tensor; None where there is no such one."""
+        return self._shapes.get(name)
 
     def check_like(self, base: "TensorFiles") -> None:
         """Raises ModelError unless it has the base's tensors, in their shapes."""
