@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parents[1] / "jobs" / "experiment"
 def experiment(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(FOLDER))
     yield importlib.import_module("run_experiment")
-    for name in ("run_experiment", "running", "page", "own_rows", "arms"):
+    for name in ("run_experiment", "running", "rationales", "page", "own_rows", "arms"):
         sys.modules.pop(name, None)
 
 
@@ -39,6 +39,10 @@ def test_every_arm_loads_and_changes_what_it_says(experiment: ModuleType):
     assert [configs[name].iterations.start for name in ("all", "all_data")] == ["previous", "base"]
     policies = {name: configs[name].mixture.policy for name in ("adaptive", "all", "self_only")}
     assert list(policies.values()) == [Policy.ADAPTIVE, Policy.ALL, Policy.SELF_ONLY]
+    gaps = configs["combined_gaps"]
+    assert (gaps.start_from, gaps.teacher.path) == (None, "/r/rationales.jsonl#question~30-100")
+    assert configs["adaptive_gaps"].start_from == "/r/large-5-combined_gaps:0"
+    assert configs["adaptive_gaps"].teacher == gaps.teacher and configs["adaptive_gaps"].control == "tokens"
     assert [configs[name].training.epochs for name in ("combined", "all", "self_only")] == [4, 2, 2]
     assert [configs[name].iterations.max for name in ("combined", "matched_all", "adaptive")] == [0, 0, 2]
     assert len(experiment.SEEDS) >= 5 and len(experiment.SIZES) == 2
@@ -125,6 +129,26 @@ def test_own_rows_are_compared_with_the_teachers_and_with_the_worlds(experiment:
     assert "| adaptive | 50% | 25% | 75% | 100% |" in (tmp_path / "page.md").read_text()
 
 
+def test_a_teacher_with_gaps_has_its_first_right_rationales_in_a_file(experiment: ModuleType, tmp_path: Path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    samples = [(0, "No.", "wrong"), (1, "Yes.", "correct"), (2, "Again.", "correct")]
+    rollouts = [
+        {"problem_id": "p", "requested": "cot", "sample_index": index, "completion": text, "verdict": verdict}
+        for index, text, verdict in samples
+    ]
+    for name, rows in {
+        "rollouts/teacher": rollouts,
+        "problems": [{"problem_id": "p", "question": "How many?"}, {"problem_id": "q", "question": "Why?"}],
+    }.items():
+        (tmp_path / name).mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / name / "train.parquet")
+    experiment.write_rationales(tmp_path, tmp_path / "rationales.jsonl")
+    (line,) = (tmp_path / "rationales.jsonl").read_text().splitlines()
+    assert json.loads(line) == {"question": "How many?", "strategy": "cot", "rationale": "Yes."}
+
+
 def test_steps_are_matched_by_whole_epochs(experiment: ModuleType, tmp_path: Path):
     write_run(tmp_path / "run", [0.1, 0.2, 0.3], [100, 107, 108], 2)
     write_run(tmp_path / "combined", [0.1], [100], 0)
@@ -150,7 +174,7 @@ def test_what_is_finished_is_not_run_again_and_order_follows_needs(
 
     monkeypatch.setattr("running.subprocess.run", run)
     write_run(tmp_path / "small-1-all", [0.5, 0.6, 0.7], [100, 100, 100], 0)
-    wanted = tasks(experiment, seeds=(1, 2), sizes=("small",))
+    wanted = [one for one in tasks(experiment, seeds=(1, 2), sizes=("small",)) if not one.arm.gaps]
     failed = experiment.Experiment(tmp_path, [], 2).run(wanted)
     assert started[:2] == ["teacher", "small-1-combined"], "first the teacher, then whoever makes the base student"
     assert "small-1-all" not in started

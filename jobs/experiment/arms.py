@@ -9,13 +9,17 @@ SEEDS = (1, 2, 3, 4, 5)
 NUM_ITERATIONS = 2
 #: Iteration 0 has the epochs of base.yaml.
 ITERATION_EPOCHS = 2
+#: What the teacher wrote, below the folder of the runs.
+RATIONALES = "rationales.jsonl"
 #: What the run that samples the teacher changes.
 TEACHER = ("seed=0", "generation.num_samples=6")
 
 SINGLE = ("single_cot", "single_l2m", "single_pot")
 SIKED = ("adaptive", "all")
 #: What else can be iterated; each has a twin, trained on as many tokens of the teacher's rows alone.
-OTHERS = ("sound", "by_problem", "best_strategy", "teacher_kl", "on_policy")
+OTHERS = ("sound", "by_problem", "best_strategy", "teacher_kl", "on_policy", "adaptive_gaps")
+#: The teacher has no rationale for 30 % of the problems, by a hash of the question.
+GAPS = "combined_gaps"
 CONTROL = "tokens"
 #: The compute-matched baseline of each.
 MATCHED = tuple(f"matched_{name}" for name in SIKED)
@@ -26,21 +30,23 @@ DATA = tuple(f"{name}_data" for name in SIKED)
 @dataclass(frozen=True, kw_only=True)
 class Arm:
     """`start` is the arm of the same size and seed that it goes on from, after `start_iteration`; None is the teacher's
-    rollouts, which all arms share. With `matched_to`, it is given as many epochs as its optimizer steps need to be at
-    least those of that arm in all iterations, over rows like those of that arm's `matched_iteration`."""
+    rollouts, which all arms share, or with `gaps` those of 70 % of the problems. With `matched_to`, it is given as many
+    epochs as its optimizer steps need to be at least those of that arm in all iterations, over rows like those of that
+    arm's `matched_iteration`."""
 
     name: str
     means: str
     overrides: tuple[str, ...]
     start: str | None = None
     start_iteration: int = 0
+    gaps: bool = False
     matched_to: str | None = None
     matched_iteration: int = 0
 
 
-def _iterated(name: str, policy: str, means: str, *more: str) -> Arm:
+def _iterated(name: str, policy: str, means: str, *more: str, start: str = "combined") -> Arm:
     overrides = (f"mixture.policy={policy}", f"iterations.max={NUM_ITERATIONS}", f"training.epochs={ITERATION_EPOCHS}")
-    return Arm(name=name, means=means, overrides=(*overrides, *more), start="combined")
+    return Arm(name=name, means=means, overrides=(*overrides, *more), start=start, gaps=start == GAPS)
 
 
 #: In the order in which they are run.
@@ -84,6 +90,14 @@ ARMS = (
             ),
         }.items()
     ),
+    Arm(name=GAPS, means="combined, with a teacher that solves 70 % of the problems", overrides=(), gaps=True),
+    _iterated(
+        "adaptive_gaps",
+        "adaptive",
+        "SIKeD, with a teacher that solves 70 % of the problems",
+        f"control={CONTROL}",
+        start=GAPS,
+    ),
     *(
         Arm(
             name=f"{name}_data",
@@ -124,11 +138,13 @@ class Task:
         """What makes the base settings this task's."""
         start = root / self.beside(self.arm.start).name if self.arm.start else None
         origin = f"{start}:{self.arm.start_iteration}" if start else f"{teacher}:teacher"
+        own_teacher = f"teacher={{source: dataset, path: '{root / RATIONALES}#question~30-100'}}"
         return [
             f"run_dir={root / self.name}",
             f"seed={self.seed}",
             f"student.model={SIZES[self.size]}",
-            f"start_from={origin}",
+            *([f"start_from={origin}"] if start or not self.arm.gaps else []),
+            *([own_teacher] if self.arm.gaps else []),
             *self.arm.overrides,
             *([f"training.epochs={epochs}"] if epochs else []),
         ]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from arms import ARMS, DATA, MATCHED, NUM_ITERATIONS, OTHERS, SIKED, SINGLE, Task
+from arms import ARMS, DATA, GAPS, MATCHED, NUM_ITERATIONS, OTHERS, SIKED, SINGLE, Task
 from own_rows import OwnRows, own_rows
 
 from siked_ray.evaluation.seeds import ArmsComparison, compare_over_seeds, mean_and_half_width
@@ -118,6 +118,7 @@ def _tests(accuracies: Accuracies) -> Iterator[str]:
     baselines = [name for name in (single, "combined", *MATCHED, "self_only") if name in accuracies]
     pairs = [*((siked, baseline) for siked in SIKED for baseline in baselines), *zip(DATA, MATCHED, strict=True)]
     pairs += [(other, baseline) for other in OTHERS for baseline in ("combined", *SIKED, *MATCHED)]
+    pairs += [("adaptive_gaps", GAPS), (GAPS, "combined")]
     rows = [(one, other, compared) for one, other in pairs if (compared := _paired(accuracies, one, other))]
     if not rows:
         return

@@ -18,8 +18,9 @@ import yaml
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from arms import ARMS, SEEDS, SIZES, TEACHER, Task
+from arms import ARMS, RATIONALES, SEEDS, SIZES, TEACHER, Task
 from page import write_page
+from rationales import write_rationales
 from running import Runs, is_finished
 
 HERE = Path(__file__).parent
@@ -38,6 +39,8 @@ class Experiment:
         """Run what is not finished; returns the names of the tasks that failed or could not be run."""
         if not self._runs.finish(self._teacher.name, [*TEACHER, f"run_dir={self._teacher}"]):
             return ["teacher"]
+        if any(task.arm.gaps for task in tasks):
+            write_rationales(self._teacher, self._root / RATIONALES)
         failed: list[str] = []
         for size in SIZES:  # the first run of a size makes its base student, so it is not run beside another one
             first = [task for task in tasks if task.size == size][:1]
