@@ -58,19 +58,22 @@ def load_values(values: dict[str, Any], *, base: Path, shown: str) -> Config:
     if config.control and not getattr(recipe, "HAS_CONTROL", False):
         raise ConfigError(
             f"control: recipe {config.recipe} has no loop to hold against a twin; leave control out, or take recipe "
-            "siked or on_policy."
+            "siked, on_policy or smart."
         )
     return _with_options(config)
 
 
 def _with_options(config: Config) -> Config:
-    """The settings with all of the recipe's own, checked; ConfigError for a recipe that there is not."""
+    """The settings with all of the recipe's own, checked against the others; ConfigError for a recipe that there is
+    not."""
     options = getattr(recipe_named(config.recipe), "Settings", Settings)
     try:
         resolved = options.model_validate(config.options)
     except ValidationError as error:
         raise ConfigError("; ".join(f"options: {one}" for one in sentences(error))) from None
-    return config.model_copy(update={"options": resolved.model_dump(mode="json")})
+    config = config.model_copy(update={"options": resolved.model_dump(mode="json")})
+    getattr(recipe_named(config.recipe), "check", lambda _: None)(config)
+    return config
 
 
 def overridden(config: Config, overrides: Sequence[str]) -> Config:

@@ -44,7 +44,7 @@ SELECT 'student' AS source, strategy, problem_id,
 FROM student_rollouts GROUP BY ALL
 """
 
-_ACCEPTED = {Accept.ANSWER: "verdict = 'correct'", Accept.SOUND: "verdict = 'correct' AND sound"}
+ACCEPTED = {Accept.ANSWER: "verdict = 'correct'", Accept.SOUND: "verdict = 'correct' AND sound"}
 _UNJUDGED = """
 SELECT count(*) AS n FROM (SELECT verdict, sound FROM teacher_rollouts UNION ALL
                            SELECT verdict, sound FROM student_rollouts)
@@ -89,7 +89,7 @@ GROUP BY m.problem_id, m.strategy, m.source, m.request_id
 ORDER BY m.strategy, m.problem_id, m.source
 """
 
-_IDS = "SELECT source || ':' || request_id || ':' || strategy AS id FROM mixture ORDER BY id"
+MIXTURE_IDS = "SELECT source || ':' || request_id || ':' || strategy AS id FROM mixture ORDER BY id"
 #: Three samples, of different strategies first.
 _EXAMPLES = """
 SELECT strategy, completion, verdict, reason
@@ -141,7 +141,7 @@ class MixtureRule:
             )
         if not self.with_wrong:
             return Selected(query=TRAINING_ROWS, figures=figures)
-        mixture = _by_strategy(_count(sql, "mixture", self.strategies))
+        mixture = _by_strategy(count_rows(sql, "mixture", self.strategies))
         figures["mixture"]["wrong"] = take_wrong(sql, mixture, kept.student, self.strategies)
         return Selected(query=with_wrong_rows(TRAINING_ROWS), figures=figures)
 
@@ -164,22 +164,22 @@ def keep_first(sql: Sql, strategies: Sequence[str], accept: Accept) -> KeptCount
             f"{num_unjudged:,} correct rollouts were stored by a version that did not judge their reasoning; "
             "set generation.accept=answer, or sample them again in another run_dir without start_from."
         )
-    sql.execute(_KEEP_FIRST.format(accepted=_ACCEPTED[accept]), [list(strategies)])
-    sql.execute(_SUCCESS_RATES.format(accepted=_ACCEPTED[accept]))
-    return _count(sql, "kept", strategies)
+    sql.execute(_KEEP_FIRST.format(accepted=ACCEPTED[accept]), [list(strategies)])
+    sql.execute(_SUCCESS_RATES.format(accepted=ACCEPTED[accept]))
+    return count_rows(sql, "kept", strategies)
 
 
 def mix(sql: Sql, kept: KeptCounts, strategies: Sequence[str], rules: MixtureRules, iteration: int) -> dict[str, Any]:
     """Make the table `mixture` out of `kept`; its figures {mixture, kl_mixture_student}."""
     selection, policy = decide_mixture(kept, rules, iteration)
     _take(sql, selection)
-    counts, own = _count(sql, "mixture", strategies), shares(kept.student)
+    counts, own = count_rows(sql, "mixture", strategies), shares(kept.student)
     return {
         "mixture": {
             "policy": policy.value,
             **count_sources(counts, list(strategies)).as_dict(),
             "by_strategy": {name: count_sources(counts, [name]).as_dict() for name in strategies},
-            "sha256": sql.sha256(_IDS),
+            "sha256": sql.sha256(MIXTURE_IDS),
             "reason": selection.reason,
         },
         "kl_mixture_student": kl_divergence(shares(_by_strategy(counts)), own) if kept.num_student else None,
@@ -193,7 +193,7 @@ def decide_mixture(kept: KeptCounts, rules: MixtureRules, iteration: int) -> tup
     return select(kept, rules, iteration), rules.policy
 
 
-def _count(sql: Sql, name: str, strategies: Sequence[str]) -> KeptCounts:
+def count_rows(sql: Sql, name: str, strategies: Sequence[str]) -> KeptCounts:
     found = sql.rows(f"SELECT source, strategy, count(*) AS n FROM {name} GROUP BY ALL")
     counted = {(row["source"], row["strategy"]): row["n"] for row in found}
     return KeptCounts(

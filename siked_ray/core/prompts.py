@@ -35,15 +35,15 @@ class TeacherPrompts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudentPrompts:
-    """Renders an ask as the student's prompt, with the tag of the strategy forced, or none where it chooses (FREE, or
-    TAG_ALONE where that is all one wants to know)."""
+    """Renders an ask as the student's prompt, which the ask's context follows where it has one, with the tag of the
+    strategy forced, or none where it chooses (FREE, or TAG_ALONE where that is all one wants to know)."""
 
     templates: PromptTemplates
     strategies: tuple[Strategy, ...]
     stop: tuple[str, ...] = ()
 
     def __call__(self, question: str, requested: str, context: str | None) -> Rendered:
-        prompt = student_prompt(self.templates, question)
+        prompt = student_prompt(self.templates, question) + (context or "")
         if requested == TAG_ALONE:
             return Rendered(prompt=prompt, looked_for={one.name: one.tag for one in self.strategies})
         tag = "" if requested == FREE else next(one.tag for one in self.strategies if one.name == requested)

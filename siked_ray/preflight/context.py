@@ -8,6 +8,7 @@ from siked_ray.core.prompts import student_prompt, teacher_prompt
 from siked_ray.data.encoding import encode_prompt
 from siked_ray.errors import ConfigError
 from siked_ray.generation.model_facts import ModelFacts
+from siked_ray.recipes import recipe_named
 from siked_ray.settings import STUDENT
 
 #: Context of engines for a model that does not say its own.
@@ -46,7 +47,13 @@ def context_length(config: Config, role: str, facts: ModelFacts, questions: Sequ
             f"with {new_tokens} new tokens does not fit. Lower generation.max_new_tokens and "
             "evaluation.max_new_tokens, shorten the prompts, or take a model with a longer context."
         )
-    return min(limit, int(longest * _LENGTH_SLACK) + new_tokens)
+    return min(limit, int(longest * _LENGTH_SLACK) + new_tokens + (_context_tokens(config) if role == STUDENT else 0))
+
+
+def _context_tokens(config: Config) -> int:
+    """What may follow the student's prompts: a completion, and the recipe's text, of no more tokens than characters."""
+    chars = getattr(recipe_named(config.recipe), "context_chars", lambda _: 0)(config)
+    return chars + max(config.generation.max_new_tokens, config.evaluation.max_new_tokens) if chars else 0
 
 
 def longest_prompt_tokens(facts: ModelFacts, role: str, config: Config, questions: Sequence[str]) -> tuple[int, int]:

@@ -119,7 +119,8 @@ def _requests(sampling: Sequence[SamplingCount]) -> str:
     for engines, one in largest.items():
         if one.num_requests and _asked(one.asked, one.num_asked) != shown:
             shown += f" (to the {engines} {_asked(one.asked, one.num_requests)})"
-    return f"{shown}, up to {first.how.num_samples} samples"
+    most = max(one.how.num_samples for one in largest.values())
+    return f"{shown}, up to {most} samples" if most > 1 else f"{shown}, one sample"
 
 
 def _asked(asked: Asked, number: int) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from siked_ray.report import accuracy_tables, summary_tables, token_tables
+from siked_ray.report import accuracy_tables, attempt_tables, summary_tables, token_tables
 from siked_ray.report.arms import arms, merged
 from siked_ray.report.changes import Changes
 from siked_ray.report.summary_tables import SummaryTable
@@ -27,6 +27,8 @@ def sections(view: View, changes: Changes | None) -> list[Section]:
             _section("Accuracy", ["accuracy"], view, accuracy_tables.accuracies, accuracy_tables.comparisons),
             _section("Choice of strategy", ["histogram"], view, *_CHOICES),
         ]
+    if attempt_tables.has_attempts(view):
+        found.append(_section("Attempts", [], view, *_ATTEMPTS))
     if token_tables.has_divergences(view):
         tables = (token_tables.divergences, token_tables.partings)
         found.append(_section("Student and teacher, token by token", [], view, *tables))
@@ -49,6 +51,7 @@ def sections(view: View, changes: Changes | None) -> list[Section]:
     return found
 
 
+_ATTEMPTS = (attempt_tables.by_attempt, attempt_tables.before_and_after, attempt_tables.switched)
 _SAMPLES = (summary_tables.sampling, summary_tables.verdicts, summary_tables.soundness)
 _CHOICES = (accuracy_tables.choices, accuracy_tables.confusion, accuracy_tables.calibration)
 

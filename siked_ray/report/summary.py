@@ -82,6 +82,8 @@ def _iterations(records: Sequence[StageRecord]) -> list[dict[str, Any]]:
         entry = iterations.setdefault(number, {"iteration": number})
         if record.id.kind is Kind.TESTS:
             entry.setdefault("evaluation", {}).update(record.metrics)
+        elif record.id.kind is Kind.ROLLOUTS and "generation" in entry:
+            entry["generation"] = _together(entry["generation"], _generation(record))
         elif record.id.kind in _SECTIONS:
             entry.update(_SECTIONS[record.id.kind](record))
     return [iterations[key] for key in sorted(iterations)]
@@ -110,6 +112,28 @@ def _generation(record: StageRecord) -> dict[str, Any]:
     metrics = record.metrics
     counts = {key: metrics[key] for key in _SAMPLING_KEYS}
     return counts | {key: metrics[key] for key in _COST_KEYS if key in metrics} | {"seconds": record.seconds}
+
+
+def _together(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
+    """Of two samplings of an iteration, one after the other."""
+    added = {name: _added(earlier.get(name), later.get(name)) for name in {**earlier, **later}}
+    if added["engine"] and earlier["engine"] and later["engine"]:
+        added["engine"] = ", ".join(dict.fromkeys([*earlier["engine"].split(", "), *later["engine"].split(", ")]))
+    if "engine_busy_share" in added:  # as in a stage that samples twice
+        shares = (one.get("engine_busy_share") for one in (later, earlier))
+        added["engine_busy_share"] = next((share for share in shares if share is not None), None)
+    if "tokens_per_accepted" in added:
+        added["tokens_per_accepted"] = added["generated_tokens"] / added["accepted"] if added["accepted"] else None
+    return added
+
+
+def _added(earlier: Any, later: Any) -> Any:
+    """Counts are added, by their names where they have names; of what is missing the other one is there."""
+    if earlier is None or later is None:
+        return later if earlier is None else earlier
+    if isinstance(earlier, Mapping):
+        return {name: _added(earlier.get(name), later.get(name)) for name in {**earlier, **later}}
+    return earlier + later
 
 
 def _versions() -> dict[str, str]:

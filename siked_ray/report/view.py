@@ -131,11 +131,12 @@ class View:
         return {group: took for group, took in seconds.items() if group in shown or any(took)}
 
     def sampled(self, entry: Mapping[str, Any]) -> str:
-        """Who was sampled for an iteration: teacher or student, by another recipe's the name of the stage."""
+        """Who was sampled for an iteration: teacher or student, by another recipe's the names of the stages."""
         if self.is_sikeds:
             return "student" if entry["iteration"] else "teacher"
         of = (Kind.ROLLOUTS, entry["iteration"])
-        return next((one["name"] for one in reversed(self.stages) if _kind_and_iteration(one) == of), "")
+        stages = [one["name"] for one in self.stages if _kind_and_iteration(one) == of]
+        return " to ".join(dict.fromkeys((stages[0], stages[-1]))) if stages else ""
 
 
 def number(values: Any, *path: str) -> float | None:
