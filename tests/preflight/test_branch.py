@@ -16,7 +16,7 @@ from siked_ray.errors import ConfigError
 from siked_ray.launch.directory_state import check_run_directory
 from siked_ray.preflight.branch import find_branch, take_over
 from siked_ray.preflight.check import check
-from siked_ray.recipes import losses
+from siked_ray.recipes import losses, smart
 from tests.driver.test_lab import SETTINGS, STAGES, Run, first_mixture, share
 
 pytestmark = pytest.mark.slow
@@ -190,6 +190,14 @@ def test_another_recipe_takes_over_what_it_has_in_common(make_config, monkeypatc
     assert run.trained[0][2] == parent.trained[0][2], "the same rows as SIKeD's iteration 0"
     said = [claim["sentence"] for claim in run.summary()["claims"]]
     assert len(said) == 2 and all(one.startswith("again ") and "plain" in one for one in said)
+
+
+def test_attempts_begin_with_the_student_of_sikeds_iteration_0(make_config, monkeypatch, parent: Run):
+    run = whole(make_config, monkeypatch, parent, "recipe=smart", "iterations.max=1")
+    smart.run(run.lab(), run.config)
+    taken = ["rollouts_teacher", "mixture_00", "training_00", "answers_00", "evaluation_00"]
+    assert [stage["name"] for stage in run.summary()["stages"] if stage["branched"]] == taken
+    assert [output for _, output, _ in run.trained] == [names.student(1)]
 
 
 def test_the_same_settings_take_over_everything_but_decisions(make_config, monkeypatch, parent: Run):

@@ -9,7 +9,9 @@ import pytest
 from siked_ray.cli import main
 from siked_ray.config import dump_config
 from siked_ray.core.rollout import FREE, TAG_ALONE, Rollout
+from siked_ray.core.stage import TEACHER, Kind, StageId
 from siked_ray.data import run_directory as names
+from siked_ray.driver.titles import title_of
 from siked_ray.errors import ConfigError
 from siked_ray.preflight.check import check
 from siked_ray.preflight.context import context_length
@@ -163,6 +165,24 @@ def test_the_report_has_a_section(run: Run, capsys, arguments: list[str]):
     for words in ("Accuracy by attempt", "Choices before and after", "What worked instead, in training"):
         assert words in said
     assert "right at first" in said and "after 3" in said and "SIKeD ·" not in said
+
+
+def test_a_report_can_be_read_before_anything_was_tried(make_config, monkeypatch: pytest.MonkeyPatch, capsys):
+    run = started(make_config(*SMART, "iterations.max=0"), monkeypatch)
+    finish(run)
+    assert main(["report", run.config.run_dir, "--text"]) == 0
+    said = capsys.readouterr().out
+    assert "Accuracy by attempt" in said and "training problems, sampled" not in said
+
+
+def test_each_attempt_has_a_title_of_its_own():
+    titles = [title_of(StageId(Kind.ROLLOUTS, label, 1)) for label in ("01", "01_try_1", "01_try_2")]
+    assert titles[0] == "iteration 1 · student samples" and len(set(titles)) == 3
+    assert [title_of(one) for one in (TEACHER, StageId.of_tests(2), StageId(Kind.TRAINING, "twin"))] == [
+        "iteration 0 · student samples",
+        "iteration 2 · test sets",
+        "twin · training",
+    ]
 
 
 def test_status_names_its_stages(run: Run, capsys):
