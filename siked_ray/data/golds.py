@@ -24,6 +24,8 @@ class ExclusionReason(StrEnum):
     NOT_A_NUMBER = "answer is not a plain number"
     DUPLICATE = "duplicate question"
     CONFLICT = "conflicting answers to the same question"
+    IN_TEST_SET = "question of a test set"
+    LIKE_TEST_SET = "nearly a question of a test set"
 
 
 class UnusableAnswer(ValueError):

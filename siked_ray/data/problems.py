@@ -21,12 +21,15 @@ _TINY = 1e-12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exclusion:
-    """A record of the source that is not a problem of the set; `answer` is as found."""
+    """A record of the source that is not a problem of the set; `answer` is as found. `test_set` and `test_question` say
+    what it is, or nearly is, where that is the reason."""
 
     dataset: str
     question: str
     answer: str
     reason: ExclusionReason
+    test_set: str | None = None
+    test_question: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,8 @@ def problems(split: str) -> str:
 
 
 EXCLUDED = "problems/excluded.parquet"
+#: What of training problems and prompts was found in test sets; runs of 0.1 have none.
+CONTAMINATION = "problems/contamination.json"
 
 
 def place_of(stage: StageId) -> str:

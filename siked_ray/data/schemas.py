@@ -30,7 +30,7 @@ def _columns_of(record: type) -> dict[str, str]:
 
 _COLUMNS: dict[str, dict[str, str]] = {
     "problems": dict.fromkeys(("problem_id", "dataset", "split", "question", "answer"), "string"),
-    "excluded": dict.fromkeys(("dataset", "question", "answer", "reason"), "string"),
+    "excluded": dict.fromkeys(("dataset", "question", "answer", "reason", "test_set", "test_question"), "string"),
     "asks": dict.fromkeys(("problem_id", "requested", "context"), "string"),
     "rollouts": _columns_of(Rollout),
     "quarantine": dict.fromkeys(("stage", "problem_id", "strategy", "reason", "ask_id"), "string"),

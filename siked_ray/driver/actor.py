@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -176,11 +177,16 @@ class Driver:
 
     def _write_summary(self, status: str) -> None:
         records = self._ledger.records()
-        summary = build_summary(self.config, records, status, self._committed_now)
+        summary = build_summary(self.config, records, status, self._committed_now, self._contamination)
         self.storage.write_text(names.METRICS, metrics_lines(records))
         changes = find_changes(self.storage, summary)
         self.storage.write_text(names.REPORT, render(summary, dump_config(self.config), changes))
         self.storage.write_json(names.SUMMARY, summary)
+
+    @cached_property
+    def _contamination(self) -> Any:
+        """What the run stored of its problems in test sets; None for runs of 0.1."""
+        return self.storage.read_json(names.CONTAMINATION) if self.storage.exists(names.CONTAMINATION) else None
 
 
 def _ray_lab(driver: Driver) -> RayLab:

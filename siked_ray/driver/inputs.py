@@ -41,10 +41,12 @@ def write_inputs(config: Config, checked: Checked, storage: Storage) -> RunInput
         split = name if name in (Split.TRAIN, Split.VALIDATION) else Split.TEST.value
         rows = [problem_row(problem, split) for problem in problems]
         storage.write_parquet(names.problems(name), table("problems", rows))
+    storage.write_parquet(names.EXCLUDED, table("excluded", checked.excluded))
+    if checked.contamination is not None:
+        storage.write_json(names.CONTAMINATION, checked.contamination)
     branch = find_branch(config)
     if branch is not None:
         take_over(branch, storage, config)
-    storage.write_parquet(names.EXCLUDED, table("excluded", checked.excluded))
     storage.write_text(names.CONFIG, dump_config(config))
     return inputs
 

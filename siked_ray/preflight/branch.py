@@ -133,7 +133,8 @@ def take_over(branch: Branch, storage: Storage, config: Config) -> None:
     """Link the origin's files into a new run, then write the ledger's records."""
     origin = branch.origin
     records = _taken_over(branch)
-    for name in _files(origin, branch):
+    settled = filter(origin.exists, (names.EXCLUDED, names.CONTAMINATION))
+    for name in (*settled, *_files(origin, branch)):
         storage.link(origin, name)
     own = Ledger(storage)
     for record in records:

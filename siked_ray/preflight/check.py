@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from typing import Any
 
 from siked_ray.config import Config
 from siked_ray.core.problem import Problem
@@ -12,13 +13,14 @@ from siked_ray.data.problems import Exclusion
 from siked_ray.errors import ConfigError, DataError, UnreachableError
 from siked_ray.generation.model_facts import WORLD, ModelFacts, inspect_model
 from siked_ray.preflight.branch import find_branch
+from siked_ray.preflight.contamination_gate import pass_gate
 from siked_ray.preflight.context import DEFAULT_CONTEXT, check_row_length, context_length
 from siked_ray.preflight.problem_sets import (
     check_columns,
+    has_stored_splits,
     load_problem_set,
     load_test_sets,
     load_training_set,
-    overlaps,
     split_training,
 )
 from siked_ray.preflight.same_tokenizer import check_same_tokens
@@ -31,7 +33,8 @@ from siked_ray.training.stage.loggers import check_loggers
 
 @dataclass(frozen=True, kw_only=True)
 class Checked:
-    """What a run is going to work on. `max_model_len` maps a role to the context its engines are opened with."""
+    """What a run is going to work on. `max_model_len` maps a role to the context its engines are opened with;
+    `contamination` is what test sets have of it (`preflight/contamination_gate.py`)."""
 
     train: Sequence[Problem]
     validation: Sequence[Problem]
@@ -39,6 +42,7 @@ class Checked:
     excluded: Sequence[Exclusion]
     models: Mapping[str, ModelFacts]
     max_model_len: Mapping[str, int]
+    contamination: Mapping[str, Any] | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -64,10 +68,14 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
             train=(), validation=(), tests={}, excluded=(), models=models, max_model_len=unknown, notes=notes
         )
     train, validation = split_training(problems, config)
+    gate = pass_gate(config, train, validation, tests, is_settled=has_stored_splits(config))
+    if gate.excluded:
+        train, validation = split_training(gate.passed(problems), config)
     if not train or not validation:
+        without = f", without {len(gate.excluded)} that are in test sets (data.contamination)" if gate.excluded else ""
         raise DataError(
-            f"{config.data.train_shown} gives {len(train)} training and {len(validation)} held-out problems; both are "
-            "needed. Raise data.limit, or change data.validation_fraction."
+            f"{config.data.train_shown} gives {len(train)} training and {len(validation)} held-out problems{without}; "
+            "both are needed. Raise data.limit, or change data.validation_fraction."
         )
     for source in written(config):
         read_rationales(source, train)
@@ -77,10 +85,11 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
         train=train,
         validation=validation,
         tests=tests,
-        excluded=[e for one in (problems, *tests.values()) for e in one.excluded],
+        excluded=[*gate.excluded, *(e for one in (problems, *tests.values()) for e in one.excluded)],
         models=models,
         max_model_len={role: context_length(config, role, facts, questions) for role, facts in models.items()},
-        notes=[*notes, *overlaps(train, validation, tests)],
+        contamination=gate.record,
+        notes=[*notes, *gate.notes],
     )
 
 

@@ -20,6 +20,7 @@ from siked_ray.preflight.counting_lab import (
     num_candidates,
 )
 from siked_ray.recipes.verbs import Asked
+from siked_ray.report.contamination_words import plan_lines
 from siked_ray.settings import STUDENT, EngineSettings, TrainingSettings
 from siked_ray.sources import sampled
 
@@ -65,6 +66,8 @@ def _data_lines(checked: Checked) -> dict[str, str]:
         "held-out problems": f"{len(checked.validation):,}",
     }
     lines |= {f"test problems · {name}": f"{len(problems):,}" for name, problems in checked.tests.items()}
+    if checked.contamination is not None:
+        lines |= dict(plan_lines(checked.contamination))
     if checked.excluded:
         lines["records left out"] = f"{len(checked.excluded):,} (problems/excluded.parquet will say why)"
     return lines

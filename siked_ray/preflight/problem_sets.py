@@ -1,6 +1,6 @@
 """The problems of a run: what is learnt from, what is held out, what is tested on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from siked_ray.config import Config
 from siked_ray.core.problem import Problem, Split
@@ -67,36 +67,25 @@ def _has_named_columns(name: str, config: Config) -> bool:
 
 
 def split_training(problems: ProblemSet, config: Config) -> tuple[Sequence[Problem], Sequence[Problem]]:
-    """Training and held-out problems; those of the run that this one branches from, whatever the seed."""
-    own = Storage(config.run_dir)
-    if config.start_from and own.exists(names.CONFIG):
-        return stored_splits(own)
-    branch = find_branch(config)
-    if branch is not None:
-        return stored_splits(branch.origin)
+    """Training and held-out problems; those of a run that has begun, or that this one branches from, as it stored them,
+    whatever the seed."""
+    begun = _where_they_are_stored(config)
+    if begun is not None:
+        return stored_splits(begun)
     return split_problems(problems, validation_fraction=config.data.validation_fraction, seed=config.seed)
 
 
-def overlaps(
-    train: Sequence[Problem], validation: Sequence[Problem], tests: Mapping[str, Sequence[Problem]]
-) -> list[str]:
-    """A sentence for each test set with questions of the training problems, and with questions of the held-out ones."""
-    return [
-        *_overlaps(train, tests, "are training problems too; its accuracy says nothing about new problems."),
-        *_overlaps(
-            validation, tests, "are in the held-out split, which selects the student; its accuracy is too favourable."
-        ),
-    ]
+def has_stored_splits(config: Config) -> bool:
+    """Whether the problems of a run are settled: by itself, or by the run that it branches from."""
+    return _where_they_are_stored(config) is not None
 
 
-def _overlaps(known: Sequence[Problem], tests: Mapping[str, Sequence[Problem]], consequence: str) -> list[str]:
-    questions = {_folded(problem.question) for problem in known}
-    counts = {name: sum(_folded(p.question) in questions for p in problems) for name, problems in tests.items()}
-    return [
-        f"{count} of the {len(tests[name])} problems of the test set {name} {consequence}"
-        for name, count in counts.items()
-        if count
-    ]
+def _where_they_are_stored(config: Config) -> Storage | None:
+    own = Storage(config.run_dir)
+    if own.exists(names.CONFIG):
+        return own
+    branch = find_branch(config)
+    return None if branch is None else branch.origin
 
 
 def _folded(question: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from siked_ray.data.gguf.gguf_location import repository_of
+from siked_ray.report.contamination_words import card_lines
 from siked_ray.report.numbers import count, percent, percent_range, share
 from siked_ray.report.summary_tables import Cells
 from siked_ray.report.view import View, interval, lookup, title_of
@@ -113,6 +114,8 @@ def _lineage(view: View, settings: Mapping[str, Any], iteration: int) -> Iterato
     if teacher := settings["teacher"]:
         yield f"* teacher: `{teacher['model'] or _shown(teacher['path']) or teacher['source']}` ({teacher['source']})"
     yield f"* problems: `{_shown(settings['data']['train'])}`, seed {settings['seed']}"
+    if record := view.summary.get("contamination"):
+        yield from (f"* {line}" for line in card_lines(record))
     yield f"* run: `{view.summary['run']}`, settings sha256 `{view.summary['config_sha256']}`"
     origin = view.summary.get("start_from")
     if origin:

@@ -46,6 +46,8 @@ def sections(view: View, changes: Changes | None) -> list[Section]:
         found.append(_section("Sampling", plots, view, *_SAMPLES))
     if _any(view, "training"):
         found.append(_section("Training", ["loss"], view, summary_tables.training))
+    if view.summary.get("contamination"):
+        found.append(_section("Problems in test sets", [], view, summary_tables.contamination))
     if view.stages:
         found.append(_section("Stages", ["seconds"], view, summary_tables.stages))
     return found

@@ -26,9 +26,14 @@ _COST_KEYS = (
 
 
 def build_summary(
-    config: Config, records: Sequence[StageRecord], status: str, committed_now: Collection[str]
+    config: Config,
+    records: Sequence[StageRecord],
+    status: str,
+    committed_now: Collection[str],
+    contamination: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The summary of a run. `committed_now` names the stages that this process ran; the others are `resumed`."""
+    """The summary of a run. `committed_now` names the stages that this process ran; the others are `resumed`.
+    `contamination` is what the run stored of its problems in test sets; runs of 0.1 stored nothing."""
     branch = next((record.metrics for record in of_kind(records, Kind.BRANCH)), None)
     records = [record for record in records if record.id.kind is not Kind.BRANCH]
     iterations = _iterations(records)
@@ -43,6 +48,7 @@ def build_summary(
         "iterations": iterations,
         **({"arms": arms} if (arms := _arms(records)) else {}),
         **_said_by_recipe(config.recipe, records),
+        **({"contamination": contamination} if contamination else {}),
         "stages": [
             {
                 "name": record.stage,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from siked_ray.report.contamination_words import compared
 from siked_ray.report.numbers import NOTHING, count, decimals, duration, percent, probability, rate, share
 from siked_ray.report.view import View, lookup, number
 
@@ -158,6 +159,24 @@ def training(view: View) -> SummaryTable:
 
 def _cost(tokens: float, seconds: float) -> Cells:
     return [count(tokens), duration(seconds), count(rate(tokens, seconds))]
+
+
+def contamination(view: View) -> SummaryTable:
+    """What test sets have of the problems that were to be learnt from or to select."""
+    record = view.summary["contamination"]
+    happened = "removed" if record["removed"] else "left in" if record["left"] else NOTHING
+    rows = [
+        [
+            name,
+            happened if one["example"] else NOTHING,
+            one["example"]["question"] if one["example"] else NOTHING,
+            *(count(one[key]) for key in ("problems", "equal", "alike", "held_out")),
+        ]
+        for name, one in record["test_sets"].items()
+    ]
+    headings = ["test set", "what happened", "such as", "test problems", "by their words", "by 8-grams", "held out"]
+    title = f"Compared: {compared(record)}"
+    return SummaryTable(title=title, headings=headings, rows=rows, num_text_columns=3)
 
 
 def stages(view: View) -> SummaryTable:

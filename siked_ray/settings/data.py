@@ -1,10 +1,19 @@
 """Which problems are learnt from and tested on."""
 
+from enum import StrEnum
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from siked_ray.settings.base import PositiveInt, Settings
+from siked_ray.settings.base import ADDED, PositiveInt, Settings
+
+
+class OnContamination(StrEnum):
+    """What happens when problems that are learnt from, or that select, are in a test set."""
+
+    REMOVE = "remove"
+    REFUSE = "refuse"
+    ALLOW = "allow"
 
 
 class DataSettings(Settings):
@@ -20,6 +29,12 @@ class DataSettings(Settings):
     answer_column: str | None = Field(default=None, description="Column of the answers, where it is not obvious.")
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.1, description="Share of the training problems held out, by a hash of the question."
+    )
+
+    contamination: Annotated[OnContamination, ADDED] = Field(
+        default=OnContamination.REMOVE,
+        description="Training problems that are in a test set, exactly or nearly: `remove` leaves them out and lists "
+        "them, `refuse` starts nothing, `allow` says so and learns from them (docs/contamination.md).",
     )
 
     @property

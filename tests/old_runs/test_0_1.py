@@ -14,9 +14,11 @@ from siked_ray.core.stage import TEACHER, Kind, StageId
 from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger
 from siked_ray.data.storage import Storage
+from siked_ray.driver.inputs import write_inputs
 from siked_ray.driver.lab import RayLab
 from siked_ray.launch.directory_state import check_run_directory
-from siked_ray.preflight.branch import find_branch, take_over
+from siked_ray.preflight.branch import find_branch, stored_splits, take_over
+from siked_ray.preflight.check import check
 from siked_ray.recipes import siked
 
 #: As jobs/smoke.yaml gave them with 0.1, on the machine where the run was made.
@@ -109,3 +111,45 @@ def test_a_new_run_starts_from_it(run: Path, tmp_path: Path, point: str, stages:
     ledger = Ledger(storage)
     assert ledger.read(TEACHER) is not None
     assert len([one for one in ledger.records() if one.id.kind is not Kind.BRANCH]) == stages
+
+
+def with_a_test_problem(run: Path) -> str:
+    """Puts a problem of the test set among the problems that the run has stored to learn from; returns its question."""
+    import pyarrow as pa
+
+    storage = Storage(str(run))
+    train, test = (storage.read_parquet(names.problems(split)) for split in ("train", "world"))
+    storage.write_parquet(names.problems("train"), pa.concat_tables([train, test.slice(0, 1)]))
+    return str(test["question"][0])
+
+
+@pytest.mark.parametrize("point", [None, "teacher", "1"])
+def test_its_problems_stay_as_they_are_stored(run: Path, tmp_path: Path, point: str | None):
+    """Nothing is removed of a run that has begun, nor of one that begins where it stands; what is found is said."""
+    question = with_a_test_problem(run)
+    branch = [f"run_dir={tmp_path}/new", f"start_from={run}:{point}", "iterations.max=2"]
+    overrides = branch if point else [f"run_dir={run}"]
+    config = load_config(Path(__file__).parents[2] / "jobs" / "smoke.yaml", overrides)
+    checked = check(config)
+    assert (list(checked.train), list(checked.validation)) == stored_splits(Storage(str(run)))
+    (note,) = checked.notes
+    assert note.startswith("1 of the 200 problems of the test set world are training problems too")
+    storage = Storage(config.run_dir)
+    write_inputs(config, checked, storage)
+    train, validation = stored_splits(storage)
+    assert train == list(checked.train) and train[-1].question == question
+    assert validation == list(checked.validation)
+    assert storage.exists(names.CONTAMINATION) is (point is not None)
+    if point:
+        assert storage.read_json(names.CONTAMINATION)["left"] == 1
+
+
+def test_a_branch_takes_over_what_its_origin_found(run: Path, tmp_path: Path):
+    found = {"setting": "remove", "removed": 3}
+    Storage(str(run)).write_json(names.CONTAMINATION, found)
+    overrides = [f"run_dir={tmp_path}/new", f"start_from={run}:teacher"]
+    config = load_config(Path(__file__).parents[2] / "jobs" / "smoke.yaml", overrides)
+    storage = Storage(config.run_dir)
+    write_inputs(config, check(config), storage)
+    assert storage.read_json(names.CONTAMINATION) == found
+    assert storage.read_bytes(names.EXCLUDED) == Storage(str(run)).read_bytes(names.EXCLUDED)

@@ -38,21 +38,6 @@ def test_two_test_sets_of_one_name_are_told_apart(make_config, tmp_path: Path):
     }
 
 
-def test_a_test_set_that_was_trained_on_is_pointed_out(make_config, settings_file: Path):
-    train = settings_file.with_name("sums.jsonl")
-    checked = check(make_config(f"data.test={train}"))
-    num_train, num_held_out = len(checked.train), len(checked.validation)
-    trained, selecting = checked.notes
-    assert trained.startswith(f"{num_train} of the 40 problems of the test set sums are training problems too")
-    assert selecting.startswith(f"{num_held_out} of the 40 problems of the test set sums are in the held-out split")
-
-
-def test_a_test_set_of_held_out_problems_is_pointed_out(make_config, tmp_path: Path):
-    rows = [{"question": p.question, "answer": p.answer} for p in check(make_config()).validation]
-    (note,) = check(make_config(f"data.test={write_jsonl(tmp_path / 'seen.jsonl', rows)}")).notes
-    assert f"{len(rows)} of the {len(rows)} problems of the test set seen are in the held-out split" in note
-
-
 COLUMNS = ("data.question_column=text", "data.answer_column=gold_value")
 
 
