@@ -164,11 +164,11 @@ def _cost(tokens: float, seconds: float) -> Cells:
 def contamination(view: View) -> SummaryTable:
     """What test sets have of the problems that were to be learnt from or to select."""
     record = view.summary["contamination"]
-    happened = "removed" if record["removed"] else "left in" if record["left"] else NOTHING
+    happened = "removed" if record["removed"] else "left in"
     rows = [
         [
             name,
-            happened if one["example"] else NOTHING,
+            happened if one["example"] else "none found",
             one["example"]["question"] if one["example"] else NOTHING,
             *(count(one[key]) for key in ("problems", "equal", "alike", "held_out")),
         ]

@@ -135,7 +135,7 @@ def test_a_branch_keeps_its_origins_split_whatever_its_seed(make_config, parent:
     held_out = {row["problem_id"] for row in parent.storage.read_parquet(names.problems("validation")).to_pylist()}
     checked = check(branch_settings(make_config, parent, "0", "seed=99"))
     assert {problem.problem_id for problem in checked.validation} == held_out
-    own = check(make_config(*SETTINGS, "seed=99"))
+    own = check(make_config(*SETTINGS, "seed=99", f"run_dir={parent.config.run_dir}-own"))
     assert {problem.problem_id for problem in own.validation} != held_out
 
 

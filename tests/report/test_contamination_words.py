@@ -82,6 +82,6 @@ def test_the_summary_has_it_and_the_page_shows_it(make_config):
     assert section.title == "Problems in test sets"
     assert table.rows == [
         ["gsm8k", "removed", "What is 1 + 2?", "1,319", "5", "2", "1"],
-        ["world", "–", "–", "300", "0", "0", "0"],
+        ["world", "none found", "–", "300", "0", "0", "0"],
     ]
     assert "Compared: 2,728 training and 272 held-out problems" in render(summary, "")
