@@ -15,6 +15,7 @@ _COMMANDS = {
     "status": "status",
     "plan": "plan",
     "report": "report",
+    "compare": "compare",
     "mix": "mix",
     "eval": "evaluate",
     "push": "push",

@@ -24,7 +24,11 @@ def _example(example: Mapping[str, str], best: int) -> Markup:
 
 def _completion(example: Mapping[str, str], when: str, iteration: int) -> Markup:
     verdict, strategy, text = (example[f"{key}_{when}"] for key in ("verdict", "strategy", "completion"))
+    return shortened_completion(f"iteration {iteration} · chose {strategy} · ", verdict, text)
+
+
+def shortened_completion(whose: str, verdict: str, text: str) -> Markup:
+    """A completion under whose it is and its verdict; the beginning of a long one."""
     mark = element("span", verdict, class_="good" if verdict == "correct" else "bad")
     cut = text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]} …"
-    heading = element("p", f"iteration {iteration} · chose {strategy} · ", mark, class_="note")
-    return element("div", heading, element("pre", cut))
+    return element("div", element("p", whose, mark, class_="note"), element("pre", cut))

@@ -36,16 +36,20 @@ _DATASET_PLOTS: Mapping[str, Callable[[View, str], Markup]] = {
 def render(summary: Mapping[str, Any], config_yaml: str, changes: Changes | None = None) -> str:
     """The page of a run, whatever its state. `config_yaml` are the resolved settings as they were written."""
     view = View(summary)
+    body = [_section(view, section, changes) for section in sections(view, changes)]
+    return whole_page(view.title, *_header(view, config_yaml), *body, *_settings(view, config_yaml))
+
+
+def whole_page(title: str, *parts: Markup) -> str:
+    """A page that needs nothing else."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("title", view.title),
+        element("title", title),
         element("style", Markup(CSS)),
     )
-    body = [_section(view, section, changes) for section in sections(view, changes)]
-    main = element("main", *_header(view, config_yaml), *body, *_settings(view, config_yaml))
-    return f"<!DOCTYPE html>\n{element('html', head, element('body', main), lang='en')}\n"
+    return f"<!DOCTYPE html>\n{element('html', head, element('body', element('main', *parts)), lang='en')}\n"
 
 
 def _header(view: View, config_yaml: str) -> Iterator[Markup]:
