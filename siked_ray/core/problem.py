@@ -14,9 +14,11 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """One problem; `answer` is the gold as text (`"72"`, `"-0.5"`, `"3:2"`), never a sentinel number."""
+    """One problem; `answer` is the gold as text (`"72"`, `"-0.5"`, `"3:2"`), never a sentinel number. `level` is
+    what its source calls its level, grade or type, None where it says nothing."""
 
     problem_id: str
     dataset: str
     question: str
     answer: str
+    level: str | None = None

@@ -10,6 +10,7 @@ class Kind(StrEnum):
 
     ROLLOUTS = "rollouts"  # samples that may be trained on
     ANSWERS = "answers"  # greedy completions, for measuring alone
+    SAMPLES = "samples"  # several completions of each problem at T > 0, for measuring alone
     TABLE = "table"  # rows that a rule selects
     MIXTURE = "mixture"  # training rows of an iteration
     SCORES = "scores"  # a teacher's probabilities at the tokens of training rows
@@ -40,6 +41,10 @@ class StageId:
     def of_tests(cls, iteration: int) -> "StageId":
         """The answers to test sets that waited for the end."""
         return cls(Kind.ANSWERS, f"tests_{iteration:02d}", iteration)
+
+    def of_samples(self) -> "StageId":
+        """The samples beside these greedy completions."""
+        return StageId(Kind.SAMPLES, self.label, self.iteration)
 
     @classmethod
     def of_reading(cls, reader: str, iteration: int) -> "StageId":

@@ -9,6 +9,7 @@ from siked_ray.core.ids import problem_id, unit_interval
 from siked_ray.core.problem import Problem
 from siked_ray.data.golds import ExclusionReason, UnusableAnswer, as_found, canonical_answer
 from siked_ray.data.loaders import asdiv, chat, columns, gsm8k, instructions, multiarith, svamp
+from siked_ray.data.loaders.level_column import level_reader
 from siked_ray.data.loaders.rows import RawProblem, Row, SourceTable, check_texts
 from siked_ray.data.loaders.sources import read_table
 from siked_ray.errors import DataError
@@ -66,14 +67,15 @@ def load_problems(
     split: str | None = None,
     question_column: str | None = None,
     answer_column: str | None = None,
+    level_column: str | None = None,
 ) -> ProblemSet:
     """Problems of a file, a directory, a Hub data set or the embedded world.
 
     `path_or_hub_name` is a local path or URL (JSON lines, a JSON list, CSV, Parquet, ASDiv.xml, a directory of
     Parquet files or of `save_to_disk`), a Hub name `owner/name[:config][/split]`, or `world:train` / `world:test`.
     GSM8K, SVAMP, ASDiv, MultiArith, Alpaca, MetaMathQA, NuminaMath and conversations are recognised by their columns;
-    naming a column turns that off (`reward_model.ground_truth` is a column within a mapping). `limit` keeps the first
-    problems of the set; what is excluded never depends on it.
+    naming a column of questions or answers turns that off (`reward_model.ground_truth` is a column within a mapping).
+    `limit` keeps the first problems of the set; what is excluded never depends on it.
 
     Records without a checkable gold are excluded with a reason. Of equal questions the first is kept if all their
     answers agree, and none if they do not: nobody knows which answer is right.
@@ -83,24 +85,30 @@ def load_problems(
     if limit is not None and limit < 1:
         raise DataError(f"limit must be at least 1, but is {limit}. Leave it out to take all problems.")
     if path_or_hub_name.startswith(_WORLD):
-        if split or question_column or answer_column:
+        if split or question_column or answer_column or level_column:
             raise DataError(f"{path_or_hub_name} has no splits and columns to choose. Leave them out.")
         problem_set = _load_world(path_or_hub_name)
     else:
-        problem_set = problems_of(read_table(path_or_hub_name, split), question_column, answer_column)
+        problem_set = problems_of(read_table(path_or_hub_name, split), question_column, answer_column, level_column)
     if limit is None:
         return problem_set
     return ProblemSet(dataset=problem_set.dataset, problems=problem_set.problems[:limit], excluded=problem_set.excluded)
 
 
-def problems_of(table: SourceTable, question_column: str | None = None, answer_column: str | None = None) -> ProblemSet:
+def problems_of(
+    table: SourceTable,
+    question_column: str | None = None,
+    answer_column: str | None = None,
+    level_column: str | None = None,
+) -> ProblemSet:
     """The problems of a table and what is excluded, in its order. Raises `DataError` where no problem is left.
 
     In a table of rationales, one for each strategy, a question that comes again is no duplicate.
     """
     again_is_excluded = not {"strategy", "rationale"} <= set(table.columns())
     dataset, read = _recognise(table, question_column, answer_column)
-    records = [judge(dataset, read(row)) for row in table.rows]
+    level = level_reader(table, level_column)
+    records = [judge(dataset, read(row), level(row)) for row in table.rows]
     golds: dict[str, set[str]] = {}
     for record in records:
         if isinstance(record, Problem):
@@ -133,7 +141,7 @@ def _recognise(
     return table.name, columns.reader(table, question_column, answer_column)
 
 
-def judge(dataset: str, raw: RawProblem) -> Problem | Exclusion:
+def judge(dataset: str, raw: RawProblem, level: str | None = None) -> Problem | Exclusion:
     """The problem of a record, or why it is none."""
     try:
         if not raw.question:
@@ -143,7 +151,7 @@ def judge(dataset: str, raw: RawProblem) -> Problem | Exclusion:
         found = as_found(raw.answer)
         return Exclusion(dataset=dataset, question=raw.question, answer=found, reason=error.reason)
     key = problem_id(dataset, raw.question)
-    return Problem(problem_id=key, dataset=dataset, question=raw.question, answer=answer)
+    return Problem(problem_id=key, dataset=dataset, question=raw.question, answer=answer, level=level)
 
 
 def excluded_as(problem: Problem, reason: ExclusionReason) -> Exclusion:

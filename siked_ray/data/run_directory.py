@@ -31,6 +31,7 @@ def place_of(stage: StageId) -> str:
 _PLACES = {
     Kind.ROLLOUTS: "rollouts/{}",
     Kind.ANSWERS: "evaluations/{}",
+    Kind.SAMPLES: "samples/{}",
     Kind.TABLE: "tables/{}/part-00000.parquet",
     Kind.MIXTURE: "mixtures/{}/part-00000.parquet",
     Kind.SCORES: "scores/{}",

@@ -29,13 +29,15 @@ def _columns_of(record: type) -> dict[str, str]:
 
 
 _COLUMNS: dict[str, dict[str, str]] = {
-    "problems": dict.fromkeys(("problem_id", "dataset", "split", "question", "answer"), "string"),
+    "problems": dict.fromkeys(("problem_id", "dataset", "split", "question", "answer", "level"), "string"),
     "excluded": dict.fromkeys(("dataset", "question", "answer", "reason", "test_set", "test_question"), "string"),
     "asks": dict.fromkeys(("problem_id", "requested", "context"), "string"),
     "rollouts": _columns_of(Rollout),
     "quarantine": dict.fromkeys(("stage", "problem_id", "strategy", "reason", "ask_id"), "string"),
     "mixture": dict.fromkeys(("problem_id", "strategy", "source", "prompt", "response", "request_id"), "string"),
 }
+#: Columns that a row may lack.
+_OPTIONAL = {"level"}
 
 
 def table(kind: str, rows: Sequence[Any]) -> "pa.Table":
@@ -48,7 +50,9 @@ def table(kind: str, rows: Sequence[Any]) -> "pa.Table":
 
 
 def _value(row: Any, name: str) -> Any:
-    value = row[name] if isinstance(row, dict) else getattr(row, name)
+    if isinstance(row, dict):
+        return row.get(name) if name in _OPTIONAL else row[name]
+    value = getattr(row, name)
     return asdict(value) if isinstance(value, Steps) else value
 
 

@@ -40,7 +40,7 @@ SELECT model, coalesce(sum(num_prompt_tokens), 0)::BIGINT AS prompt, coalesce(su
 FROM rollouts GROUP BY ALL
 """
 #: Kinds of stages that the student's engines work in; in 0.1 evaluations sampled their answers themselves.
-_SAMPLING = (Kind.ROLLOUTS, Kind.ANSWERS, Kind.EVALUATION, Kind.TESTS)
+_SAMPLING = (Kind.ROLLOUTS, Kind.ANSWERS, Kind.SAMPLES, Kind.EVALUATION, Kind.TESTS)
 #: Kinds of stages whose tokens a budget counts: those that are trained on, and that training reads.
 _BUDGETED = (Kind.ROLLOUTS, Kind.TRAINING)
 

@@ -51,7 +51,7 @@ def write_inputs(config: Config, checked: Checked, storage: Storage) -> RunInput
     return inputs
 
 
-def problem_row(problem: Problem, split: str) -> dict[str, str]:
+def problem_row(problem: Problem, split: str) -> dict[str, str | None]:
     """A problem as a row of a problem table."""
     return {
         "problem_id": problem.problem_id,
@@ -59,4 +59,5 @@ def problem_row(problem: Problem, split: str) -> dict[str, str]:
         "split": split,
         "question": problem.question,
         "answer": problem.answer,
+        "level": problem.level,
     }

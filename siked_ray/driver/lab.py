@@ -27,7 +27,6 @@ from siked_ray.driver.sampling import Sampling
 from siked_ray.driver.scoring import Scoring
 from siked_ray.driver.training import Training
 from siked_ray.errors import StageError
-from siked_ray.evaluation.token_by_token import token_by_token
 from siked_ray.generation.durable import discard_pending
 from siked_ray.preflight.branch import branched_stages, origin_by_fingerprint, take_over_stage
 from siked_ray.recipes.verbs import Asked, Figures, Model, Reading, Rollouts, Scores, Table
@@ -197,16 +196,13 @@ class RayLab:
         answers: Mapping[str, Rollouts],
         against: Mapping[str, Rollouts] | None = None,
         reading: Reading | None = None,
+        samples: Rollouts | None = None,
     ) -> Figures:
         """Figures by problem set, and a file of them."""
         output, others = names.place_of(stage), against or {}
 
         def work() -> Mapping[str, Any]:
-            ids = {name: self._sampling.problem_ids(name) for name in answers}
-            metrics = measured(self._storage, ids, answers, others, self._config.strategies)
-            if reading is not None:
-                of_set = reading.rows.problem_set
-                metrics[of_set]["divergence"] = token_by_token(self._storage, reading, answers[of_set].folder)
+            metrics = measured(self._storage, self._config, answers, others, reading, samples)
             before = self._storage.read_json(output) if self._storage.exists(output) else {}
             self._storage.write_json(output, before | metrics)
             return metrics
@@ -215,6 +211,7 @@ class RayLab:
             "verb": "measure",
             "answers": {name: one.fingerprint for name, one in answers.items()},
             "against": {name: one.fingerprint for name, one in others.items()},
+            **({"samples": samples.fingerprint} if samples else {}),
             **({"read": [reading.by_teacher.fingerprint, reading.by_student.fingerprint]} if reading else {}),
         }
         return self._once(stage, made_from, work, lambda: [output]).metrics

@@ -55,17 +55,22 @@ class Sampling:
         if model.engines == TEACHER:
             return self._teacher(stage, asked, how, sink)
         self._placement.before_sampling(STUDENT)
-        if stage.kind is Kind.ANSWERS:
+        if stage.kind in (Kind.ANSWERS, Kind.SAMPLES):
             report, num_taken_over = self._answers(stage, model.weights, asked, how, sink, title_of(stage))
             return asdict(report) | {"taken_over": num_taken_over}
         report = self._student(stage, model.weights, asked, how, sink, title_of(stage))
         return self._metrics(sink, report, how.accept)
 
     def answers(self, stage: StageId, weights: str, problem_sets: Sequence[str], title: str) -> None:
-        """Greedy rollouts of any student, free and forced, on sets of problems; outside a recipe."""
-        asked = Asked(problems=tuple(problem_sets), requested=(FREE, *self._config.strategies))
-        sink = RowSink(storage=self._storage, folder=names.place_of(stage), stage=stage.name)
-        self._answers(stage, weights, asked, self._config.evaluation.plan(), sink, title)
+        """Greedy rollouts of any student, free and forced, on sets of problems; outside a recipe. And with
+        `evaluation.samples` free ones at T > 0 beside them."""
+        wanted = [(stage, (FREE, *self._config.strategies), self._config.evaluation.plan(), title)]
+        if how := self._config.evaluation.sampled_plan():
+            wanted.append((stage.of_samples(), (FREE,), how, f"{title} · samples"))
+        for own, requested, plan, shown in wanted:
+            sink = RowSink(storage=self._storage, folder=names.place_of(own), stage=own.name)
+            asked = Asked(problems=tuple(problem_sets), requested=requested)
+            self._answers(own, weights, asked, plan, sink, shown)
 
     def candidate(self, training: StageId, weights: str, step: int, problem_set: str) -> str:
         """Greedy free rollouts of one candidate of a training stage on a set of problems; their folder."""
@@ -154,8 +159,9 @@ class Sampling:
         )
 
     def _task(self, stage: StageId, asks: Asks, model: str, weights: str, how: SamplingPlan) -> GenerationTask:
+        label = stage.label if stage.iteration is None else stage.iteration
         return GenerationTask(
-            label=stage.label if stage.iteration is None else stage.iteration,
+            label=f"{stage.kind} {label}" if stage.kind is Kind.SAMPLES else label,
             model=model,
             weights=weights,
             run_seed=self._config.seed,

@@ -5,6 +5,7 @@ from siked_ray.core.stage import TEACHER, TEACHER_SCORES, Kind, StageId
 _WORDS = {
     Kind.ROLLOUTS: "student samples",
     Kind.ANSWERS: "evaluation",
+    Kind.SAMPLES: "evaluation by samples",
     Kind.SCORES: "teacher's probabilities",
     Kind.TRAINING: "training",
 }

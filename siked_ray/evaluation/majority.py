@@ -40,5 +40,12 @@ def _same(one: GradedAnswer, other: GradedAnswer) -> bool:
     if one.correct or other.correct:
         return one.correct and other.correct
     assert one.predicted is not None and other.predicted is not None, "only answers vote"
-    comparison = compare_without_symbols(one.predicted, other.predicted)
+    return same_answer(one.predicted, other.predicted)
+
+
+def same_answer(one: str, other: str) -> bool:
+    """Whether two answers that the gold does not tell apart are the same."""
+    if one.isdecimal() and other.isdecimal():
+        return one.lstrip("0") == other.lstrip("0")
+    comparison = compare_without_symbols(one, other)
     return comparison is not None and comparison.equal

@@ -3,9 +3,8 @@
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ from siked_ray.driver.board import ProgressBoard
 from siked_ray.driver.board_client import Board
 from siked_ray.driver.engines import EnginePools
 from siked_ray.driver.inputs import problem_row
-from siked_ray.driver.measuring import read_outcomes
+from siked_ray.driver.measuring import dataset_figures, free_completions, read_outcomes, sampled_figures
 from siked_ray.driver.sampling import Sampling
 from siked_ray.driver.world_models import resolve_models
 from siked_ray.errors import UserError
-from siked_ray.evaluation import evaluate_dataset
+from siked_ray.evaluation.harness import harness_figures
 from siked_ray.generation.model_facts import inspect_model
 from siked_ray.launch.session import Show, connected
 from siked_ray.preflight.context import context_length
@@ -46,9 +45,13 @@ def evaluate_model(
     max_new_tokens: int | None,
     num_gpus: float,
     trust_remote_code: bool = False,
+    samples: Mapping[str, Any] | None = None,
+    level_column: str | None = None,
     show: Show,
 ) -> dict[str, Any]:
-    """The metrics of `siked_ray.evaluation.DatasetMetrics` as a mapping; UserError for what cannot be used.
+    """The metrics of `siked_ray.evaluation.DatasetMetrics` as a mapping, with "levels" and "samples" where there are
+    some, and "harness" where golds are numbers; UserError for what cannot be used. `samples` are the settings
+    `evaluation.samples` and their like.
 
     Prompts, strategies and the like are those of the run in which the student lies, unless `prompts` names others.
     """
@@ -57,13 +60,14 @@ def evaluate_model(
         config = _settings(
             model,
             max_new_tokens,
+            samples or {},
             run_dir=folder,
             data={"train": data},
             trust_remote_code=trust_remote_code,
             engine=_engines(num_gpus),
             **({"prompts": prompts} if prompts else {}),
         )
-        problems = load_problems(data, limit=limit)
+        problems = load_problems(data, limit=limit, level_column=level_column)
         model = local_model(model)
         facts = inspect_model(model, "student", config)
         max_model_len = context_length(config, "student", facts, [problem.question for problem in problems])
@@ -87,11 +91,15 @@ def evaluate_model(
                 sampling.answers(stage, weights, ["evaluation"], f"evaluation on {data}")
             finally:
                 generating.close()
-        outcomes = read_outcomes(storage, names.evaluation_rollouts(0))
-    return asdict(evaluate_dataset([p.problem_id for p in problems], outcomes, config.strategies))
+        outcomes, drawn = (read_outcomes(storage, names.place_of(one)) for one in (stage, stage.of_samples()))
+        completions = free_completions(storage, names.place_of(stage))
+    levels = {problem.problem_id: problem.level for problem in problems}
+    figures = dataset_figures(levels, outcomes, config.strategies)
+    figures |= harness_figures(completions, {problem.problem_id: problem.answer for problem in problems})
+    return figures | (sampled_figures(list(levels), drawn, config.evaluation) if samples else {})
 
 
-def _settings(model: str, max_new_tokens: int | None, **values: Any) -> Config:
+def _settings(model: str, max_new_tokens: int | None, samples: Mapping[str, Any], **values: Any) -> Config:
     """Settings for an evaluation alone: `values`, then those of the run that the model lies in, else the defaults.
 
     Whether code of the model may run is no matter of the folder in which it is found.
@@ -102,7 +110,7 @@ def _settings(model: str, max_new_tokens: int | None, **values: Any) -> Config:
         "teacher": {"source": "annotations"},
         "student": (own.student.model_dump() if own else {}) | {"model": model},
         "generation": {"max_new_tokens": num_tokens},
-        "evaluation": {"max_new_tokens": num_tokens},
+        "evaluation": {"max_new_tokens": num_tokens, **samples},
     }
     if own:
         values = {"prompts": own.prompts.model_dump(), "strategies": own.strategies} | values

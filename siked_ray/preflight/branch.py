@@ -15,6 +15,7 @@ from siked_ray.core.stage import TEACHER, TEACHER_SCORES, Kind, StageId
 from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger, StageRecord, with_answers
 from siked_ray.data.storage import Storage
+from siked_ray.data.tables import read_columns
 from siked_ray.errors import ConfigError
 
 #: The ledger's record of a branch.
@@ -25,7 +26,7 @@ _OF_AN_ITERATION = (Kind.ROLLOUTS, Kind.MIXTURE, Kind.TRAINING, Kind.ANSWERS, Ki
 _TEACHER_KEYS = ("data.", "teacher.", "prompts.")
 #: Settings that fingerprints do not hold.
 _UNDER_FINGERPRINTS = (*_TEACHER_KEYS, "student.", "seed")
-_STUDENT_KEYS = (*_TEACHER_KEYS, "student.", "strategies", "evaluation.max_new_tokens")
+_STUDENT_KEYS = (*_TEACHER_KEYS, "student.", "strategies", "evaluation.max_new_tokens", "evaluation.samples")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,8 +120,8 @@ def _check_settings(branch: Branch, config: Config) -> None:
 
 
 def _problems(storage: Storage, split: str) -> list[Problem]:
-    fields = ("problem_id", "dataset", "question", "answer")
-    rows = storage.read_parquet(names.problems(split), list(fields)).to_pylist()
+    fields = ("problem_id", "dataset", "question", "answer", "level")
+    rows = read_columns(storage, "problems", [names.problems(split)], fields).to_pylist()
     return [Problem(**row) for row in rows]
 
 
@@ -179,17 +180,18 @@ def take_over_stage(
 
 def _taken_over(branch: Branch) -> list[StageRecord]:
     records = with_answers(Ledger(branch.origin).records(), branch.origin)
-    wanted = {*branch.stages, *_scored(branch)}
+    wanted = {*branch.stages, *_beside(branch)}
     return [record for record in records if record.id in wanted]
 
 
-def _scored(branch: Branch) -> list[StageId]:
-    """What the teacher scored: of its own texts, and of those of past iterations; and what was read of their held-out
-    solutions."""
+def _beside(branch: Branch) -> list[StageId]:
+    """What a run need not have: what the teacher scored of its own texts, and of those of past iterations; what was
+    read of their held-out solutions; and samples at T > 0 by which their students were measured."""
     if branch.by_fingerprint:
         return []
     past = range(branch.iteration + 1) if branch.iteration is not None else ()
     read = [stage for i in past for stage in (StageId.of_reading("teacher", i), StageId.of_reading("student", i))]
+    read += [StageId.of_iteration(Kind.SAMPLES, i) for i in past]
     return [TEACHER_SCORES, *(StageId.of_iteration(Kind.SCORES, i) for i in past if i), *read]
 
 
@@ -206,7 +208,7 @@ def branched_stages(ledger: Ledger) -> frozenset[str]:
 
 
 def _files(origin: Storage, branch: Branch) -> Iterable[str]:
-    folders = [] if branch.by_fingerprint else [names.TEACHER_ROLLOUTS, *map(names.place_of, _scored(branch))]
+    folders = [] if branch.by_fingerprint else [names.TEACHER_ROLLOUTS, *map(names.place_of, _beside(branch))]
     for i in range(branch.iteration + 1 if branch.iteration is not None else 0):
         folders += [names.student(i), names.evaluation_rollouts(i), names.mixture(i).rpartition("/")[0]]
         folders += [names.student_rollouts(i)] if i else []

@@ -50,7 +50,7 @@ class SamplingCount:
     @property
     def measures_only(self) -> bool:
         """Whether nothing of it is trained on."""
-        return self.stage.kind is Kind.ANSWERS
+        return self.stage.kind in (Kind.ANSWERS, Kind.SAMPLES)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,6 +170,7 @@ class CountingLab:
         answers: Mapping[str, Rollouts],
         against: Mapping[str, Rollouts] | None = None,
         reading: Reading | None = None,
+        samples: Rollouts | None = None,
     ) -> Figures:
         """Figures of a student that solves nothing."""
         self._add(OtherCount(stage=stage, verb="measure"))

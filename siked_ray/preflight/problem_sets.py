@@ -1,6 +1,6 @@
 """The problems of a run: what is learnt from, what is held out, what is tested on."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from siked_ray.config import Config
 from siked_ray.core.problem import Problem, Split
@@ -18,7 +18,10 @@ def load_problem_set(name: str, config: Config) -> ProblemSet:
     """Problems of a data set. The columns that the settings name apply where it has them; else it is recognised."""
     data = config.data
     columns = (data.question_column, data.answer_column) if _has_named_columns(name, config) else (None, None)
-    return load_problems(name, limit=data.limit, question_column=columns[0], answer_column=columns[1])
+    level = data.level_column if _has(name, {data.level_column}) else None
+    return load_problems(
+        name, limit=data.limit, question_column=columns[0], answer_column=columns[1], level_column=level
+    )
 
 
 def load_training_set(config: Config) -> ProblemSet:
@@ -53,8 +56,14 @@ def load_test_sets(config: Config) -> dict[str, ProblemSet]:
 def check_columns(config: Config) -> None:
     """Raises DataError, which lists those of data.train, when no data set has the columns that the settings name."""
     data = config.data
-    if _named_columns(config) and not any(_has_named_columns(name, config) for name in (*data.train_names, *data.test)):
+    every = (*data.train_names, *data.test)
+    if _named_columns(config) and not any(_has_named_columns(name, config) for name in every):
         load_problems(data.train_names[0], question_column=data.question_column, answer_column=data.answer_column)
+    if data.level_column and not any(_has(name, {data.level_column}) for name in every):
+        raise DataError(
+            f"data.level_column: no data set has a column '{data.level_column}'; set it to one that they have, or "
+            "leave it out."
+        )
 
 
 def _named_columns(config: Config) -> set[str]:
@@ -62,7 +71,12 @@ def _named_columns(config: Config) -> set[str]:
 
 
 def _has_named_columns(name: str, config: Config) -> bool:
-    named = _named_columns(config)
+    return _has(name, _named_columns(config))
+
+
+def _has(name: str, columns: Set[str | None]) -> bool:
+    """Whether a data set has these columns; false where none is named."""
+    named = columns - {None}
     return bool(named) and not name.startswith(WORLD) and named <= set(read_table(name).columns())
 
 

@@ -9,6 +9,7 @@ from siked_ray.core.problem import Split
 from siked_ray.core.rollout import FREE
 from siked_ray.core.stage import TWIN, Kind, StageId
 from siked_ray.core.training_plan import Length
+from siked_ray.recipes._samples import samples_beside
 from siked_ray.recipes.verbs import Asked, Lab, Model, Rollouts, Scores, Table
 from siked_ray.settings import Config
 
@@ -28,10 +29,13 @@ def measure_twin(lab: Lab, config: Config, twin: Model, held_out: Rollouts, test
     tests, of_twin = lab.test_sets(), TWIN.label
     exam = Asked(problems=(Split.VALIDATION.value, *tests), requested=(FREE, *config.strategies))
     answers = lab.sample(StageId(Kind.ANSWERS, of_twin), twin, exam, config.evaluation.plan())
+    samples = samples_beside(lab, config, twin, answers, *exam.problems)
     together = (Split.VALIDATION.value,) if tested else exam.problems
-    lab.measure(StageId(Kind.EVALUATION, of_twin), dict.fromkeys(together, answers), {"loop": held_out})
+    lab.measure(
+        StageId(Kind.EVALUATION, of_twin), dict.fromkeys(together, answers), {"loop": held_out}, samples=samples
+    )
     if tested:
-        lab.measure(StageId(Kind.TESTS, of_twin), dict.fromkeys(tests, answers), {"loop": tested})
+        lab.measure(StageId(Kind.TESTS, of_twin), dict.fromkeys(tests, answers), {"loop": tested}, samples=samples)
 
 
 def said_of_twin(records: Sequence[Record]) -> dict[str, Any]:

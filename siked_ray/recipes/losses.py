@@ -11,6 +11,7 @@ from siked_ray.core.problem import Split
 from siked_ray.core.rollout import FREE
 from siked_ray.core.stage import TEACHER, TEACHER_SCORES, Kind, StageId
 from siked_ray.core.stopping import Decision
+from siked_ray.recipes._samples import samples_beside
 from siked_ray.recipes.verbs import Asked, Figures, Lab, Rollouts
 from siked_ray.settings import Config
 from siked_ray.settings.base import Settings as Section
@@ -73,9 +74,9 @@ def run(lab: Lab, config: Config) -> Decision:
         answers[name] = lab.sample(StageId(Kind.ANSWERS, name), student, exam, config.evaluation.plan())
         first = next(iter(answers))
         against = {first: answers[first]} if name != first else {}
-        figures[name] = lab.measure(
-            StageId(Kind.EVALUATION, name), dict.fromkeys(exam.problems, answers[name]), against
-        )
+        asked = dict.fromkeys(exam.problems, answers[name])
+        samples = samples_beside(lab, config, student, answers[name], *exam.problems)
+        figures[name] = lab.measure(StageId(Kind.EVALUATION, name), asked, against, samples=samples)
     return lab.decide(StageId(Kind.DECISION, "losses"), lambda: _best(figures))
 
 

@@ -13,6 +13,7 @@ from siked_ray.core.problem import Split
 from siked_ray.core.rollout import FREE
 from siked_ray.core.stage import TEACHER, Kind, StageId
 from siked_ray.core.stopping import Decision
+from siked_ray.recipes._samples import samples_beside
 from siked_ray.recipes.verbs import Asked, Figures, Lab, Model, Rollouts
 from siked_ray.settings import Config
 from siked_ray.settings.base import Settings as Section
@@ -75,7 +76,8 @@ def _measured(lab: Lab, config: Config, students: Mapping[str, Model]) -> dict[s
     for label, student in students.items():
         found = lab.sample(StageId(Kind.ANSWERS, label), student, exam, config.evaluation.plan())
         asked = dict.fromkeys(exam.problems, found)
-        figures[label] = lab.measure(StageId(Kind.EVALUATION, label), asked, dict(answers))
+        samples = samples_beside(lab, config, student, found, *exam.problems)
+        figures[label] = lab.measure(StageId(Kind.EVALUATION, label), asked, dict(answers), samples=samples)
         answers[label] = found
     return figures
 

@@ -17,6 +17,7 @@ from siked_ray.core.stopping import Decision, Measured, decide
 from siked_ray.errors import ConfigError
 from siked_ray.recipes._control import measure_twin, said_of_twin, train_twin
 from siked_ray.recipes._reading import read_by_both
+from siked_ray.recipes._samples import samples_beside
 from siked_ray.recipes.verbs import Asked, Lab, Model, Rollouts, Table
 from siked_ray.settings import Config
 from siked_ray.settings.base import PositiveInt
@@ -115,5 +116,6 @@ def _measured(lab: Lab, config: Config, iteration: int, student: Model, answers:
     against = {"previous": answers[-2], "iteration_0": answers[0]} if iteration else {}
     asked = dict.fromkeys(exam.problems, answers[-1])
     reading = read_by_both(lab, config, iteration, student, answers[-1])
-    figures = lab.measure(_stage(Kind.EVALUATION, iteration), asked, against, reading)
+    samples = samples_beside(lab, config, student, answers[-1], *exam.problems)
+    figures = lab.measure(_stage(Kind.EVALUATION, iteration), asked, against, reading, samples)
     return Measured(accuracy=figures[HELD_OUT]["free"], histogram=figures[HELD_OUT]["strategy_histogram"])

@@ -10,6 +10,7 @@ from siked_ray.core.stage import TEACHER, TEACHER_SCORES, Kind, StageId
 from siked_ray.core.stopping import Decision, Measured, decide
 from siked_ray.recipes._control import measure_twin, said_of_twin, train_twin
 from siked_ray.recipes._reading import read_by_both
+from siked_ray.recipes._samples import samples_beside
 from siked_ray.recipes.verbs import Asked, Lab, Model, Rollouts, Scores, Table
 from siked_ray.settings import Config
 
@@ -100,6 +101,7 @@ def _measured(lab: Lab, config: Config, iteration: int, student: Model, answers:
         dict.fromkeys((HELD_OUT, *tests), answers[-1]),
         {"previous": answers[-2], "iteration_0": answers[0]} if iteration else {},
         read_by_both(lab, config, iteration, student, answers[-1]),
+        samples_beside(lab, config, student, answers[-1], HELD_OUT, *tests),
     )
     return Measured(accuracy=figures[HELD_OUT]["free"], histogram=figures[HELD_OUT]["strategy_histogram"])
 
@@ -111,6 +113,7 @@ def _test(lab: Lab, config: Config, iterations: list[int], students: list[Model]
     answers, earlier = None, dict[str, Rollouts]()
     for iteration in iterations if tests else ():
         answers = lab.sample(StageId.of_tests(iteration), students[iteration], asked, config.evaluation.plan())
-        lab.measure(_stage(Kind.TESTS, iteration), dict.fromkeys(tests, answers), earlier)
+        samples = samples_beside(lab, config, students[iteration], answers, *tests)
+        lab.measure(_stage(Kind.TESTS, iteration), dict.fromkeys(tests, answers), earlier, samples=samples)
         earlier = {"iteration_0": answers} | ({"previous": answers} if iterations[-1] == 1 else {})
     return answers

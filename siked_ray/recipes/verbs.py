@@ -143,9 +143,11 @@ class Lab(Protocol):
         answers: Mapping[str, Rollouts],
         against: Mapping[str, Rollouts] | None = None,
         reading: Reading | None = None,
+        samples: Rollouts | None = None,
     ) -> Figures:
         """What answers to problem sets are worth: free, forced, oracle, intervals; and, problem by problem, against
-        the answers of other models; and, with a `reading`, token by token against the teacher."""
+        the answers of other models; and, with a `reading`, token by token against the teacher; and, with `samples` of
+        the same problems at T > 0, by pass@k and the majority of k."""
 
     def decide(self, stage: StageId, make: Callable[[], Decision]) -> Decision:
         """Record a decision with its reason; `make` is pure."""

@@ -28,6 +28,44 @@ def accuracies(view: View) -> SummaryTable:
     return SummaryTable(title="Accuracy", headings=headings, rows=rows, best=view.best, num_text_columns=2)
 
 
+def samples(view: View) -> SummaryTable:
+    """Iteration × data set: what K samples at T > 0 say beside the greedy completion; k is one that all have."""
+    found = [(*one, one[2]["samples"]) for one in _evaluations(view) if one[2].get("samples")]
+    ks = list(dict.fromkeys(k for *_, figures in found for k in figures["pass_at"]))
+    rows = [
+        [
+            iteration,
+            title_of(dataset),
+            f"{figures['num_samples']} at T {figures['temperature']:g}",
+            percent(metrics["free"]),
+            f"{percent(figures['average'])} ({percent_range(figures['intervals']['average'])})",
+            *(percent(number(figures, key, k)) for key in ("pass_at", "majority_at") for k in ks),
+        ]
+        for iteration, dataset, metrics, figures in found
+    ]
+    headings = ["iteration", "set", "samples", "greedy", "mean (avg@K)", *(f"pass@{k}" for k in ks)]
+    headings += [f"majority@{k}" for k in ks]
+    return SummaryTable(title="Samples", headings=headings, rows=rows, best=view.best, num_text_columns=3)
+
+
+def levels(view: View) -> SummaryTable:
+    """The best student by the level, grade or type of the problems."""
+    rows = [
+        [
+            title_of(dataset),
+            level,
+            count(one["num_problems"]),
+            percent(one["free"]),
+            percent_range(tuple(one["interval"])),
+            *(percent(number(one, "forced", name)) for name in view.strategies),
+        ]
+        for dataset in view.datasets
+        for level, one in (lookup(view.entry(view.best), "evaluation", dataset, "levels") or {}).items()
+    ]
+    headings = ["set", "level", "problems", "free", "95% interval", *(f"{name} forced" for name in view.strategies)]
+    return SummaryTable(title="Accuracy of the best student by level", headings=headings, rows=rows, num_text_columns=2)
+
+
 def comparisons(view: View) -> SummaryTable:
     """Iterations against earlier ones, or other answers, problem by problem."""
     headings = ["iteration", "set", "against", "gained", "lost", "difference", "95% interval", "p (McNemar)"]

@@ -31,6 +31,29 @@ def arms(view: View) -> SummaryTable:
     return SummaryTable(title="Students", headings=headings, rows=rows, num_text_columns=2)
 
 
+def sampled_arms(view: View) -> SummaryTable:
+    """Student × data set: what K samples at T > 0 say."""
+    found = [
+        (one["name"], dataset, metrics["samples"])
+        for one in view.arms
+        for dataset, metrics in _evaluation(one).items()
+        if metrics.get("samples")
+    ]
+    ks = list(dict.fromkeys(k for *_, figures in found for k in figures["pass_at"]))
+    rows = [
+        [
+            name,
+            title_of(dataset),
+            f"{figures['num_samples']} at T {figures['temperature']:g}",
+            f"{percent(figures['average'])} ({percent_range(figures['intervals']['average'])})",
+            *(percent(number(figures, key, k)) for key in ("pass_at", "majority_at") for k in ks),
+        ]
+        for name, dataset, figures in found
+    ]
+    headings = ["student", "set", "samples", "mean (avg@K)", *(f"pass@{k}" for k in ks), *(f"majority@{k}" for k in ks)]
+    return SummaryTable(title="Samples", headings=headings, rows=rows, num_text_columns=3)
+
+
 def merged(view: View) -> SummaryTable:
     """What merged students were made of: λ and the length of each task vector, and what λ minimises."""
     rows = [

@@ -104,8 +104,31 @@ def _accuracy(view: View, iteration: int) -> Iterator[str]:
             for name, metrics in evaluation.items()
         ],
     )
+    yield from _samples({name: one["samples"] for name, one in evaluation.items() if one.get("samples")})
     if view.control:
         yield f"{view.control['sentence']}.\n"
+
+
+def _samples(samples: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    if not samples:
+        return
+    first = next(iter(samples.values()))
+    ks = list(first["pass_at"])
+    yield (
+        f"{first['num_samples']} free samples of each problem (T {first['temperature']:g}, top_p {first['top_p']:g}): "
+        "their mean accuracy, pass@k, and the majority of k.\n"
+    )
+    yield from _table(
+        ["set", "mean", *(f"pass@{k}" for k in ks), *(f"majority@{k}" for k in ks)],
+        [
+            [
+                title_of(name),
+                percent(figures["average"]),
+                *(percent(lookup(figures, key, k)) for key in ("pass_at", "majority_at") for k in ks),
+            ]
+            for name, figures in samples.items()
+        ],
+    )
 
 
 def _lineage(view: View, settings: Mapping[str, Any], iteration: int) -> Iterator[str]:

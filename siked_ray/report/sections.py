@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from siked_ray.report import accuracy_tables, attempt_tables, summary_tables, token_tables
-from siked_ray.report.arms import arms, merged
+from siked_ray.report.arms import arms, merged, sampled_arms
 from siked_ray.report.changes import Changes
 from siked_ray.report.summary_tables import SummaryTable
 from siked_ray.report.view import View
@@ -24,7 +24,7 @@ def sections(view: View, changes: Changes | None) -> list[Section]:
     found = [_section("What came out", [], view, summary_tables.claims)] if view.claims else []
     if view.evaluated:
         found += [
-            _section("Accuracy", ["accuracy"], view, accuracy_tables.accuracies, accuracy_tables.comparisons),
+            _section("Accuracy", ["accuracy"], view, *_ACCURACIES),
             _section("Choice of strategy", ["histogram"], view, *_CHOICES),
         ]
     if attempt_tables.has_attempts(view):
@@ -33,7 +33,7 @@ def sections(view: View, changes: Changes | None) -> list[Section]:
         tables = (token_tables.divergences, token_tables.partings)
         found.append(_section("Student and teacher, token by token", [], view, *tables))
     if view.arms:
-        found.append(_section("Students side by side", [], view, arms, merged))
+        found.append(_section("Students side by side", [], view, arms, sampled_arms, merged))
     if changes:
         found.append(Section(title="From wrong to right", plots=[], tables=[changes.table()]))
     if view.has_mixtures:
@@ -54,6 +54,12 @@ def sections(view: View, changes: Changes | None) -> list[Section]:
 
 
 _ATTEMPTS = (attempt_tables.by_attempt, attempt_tables.before_and_after, attempt_tables.switched)
+_ACCURACIES = (
+    accuracy_tables.accuracies,
+    accuracy_tables.samples,
+    accuracy_tables.levels,
+    accuracy_tables.comparisons,
+)
 _SAMPLES = (summary_tables.sampling, summary_tables.verdicts, summary_tables.soundness)
 _CHOICES = (accuracy_tables.choices, accuracy_tables.confusion, accuracy_tables.calibration)
 

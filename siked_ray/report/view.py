@@ -25,6 +25,7 @@ _GROUPS = {
     Kind.TRAINING: "training",
     Kind.MERGE: "merging",
     Kind.ANSWERS: "evaluation",
+    Kind.SAMPLES: "evaluation",
     Kind.EVALUATION: "evaluation",
     Kind.TESTS: "evaluation",
 }

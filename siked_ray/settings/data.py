@@ -27,6 +27,10 @@ class DataSettings(Settings):
     limit: PositiveInt | None = Field(default=None, description="At most this many problems of each data set.")
     question_column: str | None = Field(default=None, description="Column of the questions, where it is not obvious.")
     answer_column: str | None = Field(default=None, description="Column of the answers, where it is not obvious.")
+    level_column: Annotated[str | None, ADDED] = Field(
+        default=None,
+        description="Column by which accuracies are broken down: a level, a grade, a type; usual names are recognised.",
+    )
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.1, description="Share of the training problems held out, by a hash of the question."
     )

@@ -63,11 +63,12 @@ def test_what_the_run_of_a_student_says_holds_for_it(tiny_model: str, tmp_path, 
     for model in (student, f"file://{student}"):
         (tmp_path / "run/students").mkdir(exist_ok=True)
         (tmp_path / "run/students/iteration_00").mkdir(exist_ok=True)
-        found = standalone_evaluation._settings(model, None, run_dir="r", data={"train": "d"}, engine={})
+        found = standalone_evaluation._settings(model, None, {}, run_dir="r", data={"train": "d"}, engine={})
         assert (found.strategies, found.evaluation.max_new_tokens) == (["pot"], 77)
         assert not found.trust_remote_code
-        given = standalone_evaluation._settings(model, 5, run_dir="r", data={"train": "d"}, engine={})
+        given = standalone_evaluation._settings(model, 5, {"samples": 4}, run_dir="r", data={"train": "d"}, engine={})
         assert given.generation.max_new_tokens == 5
+        assert (given.evaluation.samples, found.evaluation.samples) == (4, None)
 
 
 @pytest.mark.parametrize(("num_gpus", "engines"), [(0.0, (1, 0.0)), (0.5, (1, 0.5)), (1.0, (1, 1.0)), (3.0, (3, 1.0))])

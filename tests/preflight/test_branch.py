@@ -251,7 +251,7 @@ def with_scores(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return {"rows": 3, "bytes_per_token": 26}
 
     monkeypatch.setattr("siked_ray.driver.scoring.Scoring.stage", score)
-    monkeypatch.setattr("siked_ray.driver.lab.token_by_token", lambda *_: {"by_strategy": {}, "partings": []})
+    monkeypatch.setattr("siked_ray.driver.measuring.token_by_token", lambda *_: {"by_strategy": {}, "partings": []})
     return stages
 
 

@@ -85,6 +85,24 @@ def test_test_sets_that_wait_for_the_end_are_for_two_students(make_config) -> No
     assert asked == {"answers_00": 6, "answers_01": 6, "answers_02": 6, **at_the_end}
 
 
+def test_samples_for_pass_at_k_are_counted_as_evaluation(make_config) -> None:
+    config = make_config(*SMALL, SAMPLED, "evaluation.samples=8")
+    sampling = counted(config, problems(10, 2, more=["x", "y"]), SamplingCount)
+    drawn = {name: one.num_completions for name, one in sampling.items() if one.stage.kind is Kind.SAMPLES}
+    assert drawn == {"samples_00": 4 * 8, "samples_01": 4 * 8, "samples_02": 4 * 8}
+    assert all(sampling[name].measures_only for name in drawn)
+    without = counted(make_config(*SMALL, SAMPLED), problems(10, 2, more=["x", "y"]), SamplingCount)
+    assert sampling.keys() - drawn.keys() == without.keys()
+
+
+@pytest.mark.parametrize("recipe", ["metagpt", "losses", "on_policy"])
+def test_other_recipes_draw_samples_of_every_student_too(make_config, recipe: str) -> None:
+    config = make_config(*SMALL, SAMPLED, f"recipe={recipe}", "evaluation.samples=3")
+    sampling = counted(config, problems(10, 2), SamplingCount)
+    students = {kind: {one.stage.label for one in sampling.values() if one.stage.kind is kind} for kind in Kind}
+    assert students[Kind.SAMPLES] == students[Kind.ANSWERS] != set()
+
+
 def test_a_table_of_asks_has_as_many_as_its_rule_gives(make_config) -> None:
     config = make_config(*SMALL)
     lab, plan = CountingLab(config, problems(10, 2)), config.generation.plan()

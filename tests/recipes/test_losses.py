@@ -13,7 +13,7 @@ GRID = "options.grid={plain: {objective: cross_entropy}, kl: {objective: forward
 class GridLab(FakeLab):
     """`kl` solves more."""
 
-    def measure(self, stage, answers, against=None):
+    def measure(self, stage, answers, against=None, samples=None):
         super().measure(stage, answers, against)
         paired = {name: {"difference": 0.1, "interval": (0.05, 0.15)} for name in against}
         free = 0.4 if stage.label == "kl" else 0.3

@@ -31,7 +31,7 @@ class MergingLab(FakeLab):
         self.merged[stage.name] = (base.weights, {name: part.weights for name, part in parts.items()}, rule)
         return self._once(stage, Model(engines="student", weights=stage.label, fingerprint=""))
 
-    def measure(self, stage: StageId, answers: Any, against: Any = None, reading: Any = None) -> Any:
+    def measure(self, stage: StageId, answers: Any, against: Any = None, samples: Any = None) -> Any:
         super().measure(stage, answers, against)
         free = 0.5 if stage.label == "metagpt" else 0.4
         return {name: {"free": free} for name in answers}

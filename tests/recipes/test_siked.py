@@ -35,6 +35,7 @@ class FakeLab:
         self.rules: dict[str, Any] = {}
         self.lengths: dict[str, tuple[str, Length | None]] = {}
         self.readings: dict[str, Reading | None] = {}
+        self.sampled: dict[str, str | None] = {}
         self.scored: dict[str, tuple[str, str, int, list[str]]] = {}
 
     def _once(self, stage: StageId, result: Any) -> Any:
@@ -92,8 +93,14 @@ class FakeLab:
         raise AssertionError("SIKeD merges nothing")
 
     def measure(
-        self, stage: StageId, answers: Mapping[str, Rollouts], against: Any = None, reading: Reading | None = None
+        self,
+        stage: StageId,
+        answers: Mapping[str, Rollouts],
+        against: Any = None,
+        reading: Reading | None = None,
+        samples: Rollouts | None = None,
     ) -> Any:
+        self.sampled[stage.name] = samples.folder if samples else None
         self.readings[stage.name] = reading
         self.compared[stage.name] = {name: one.folder for name, one in (against or {}).items()}
         figures = {"free": self.accuracies[stage.iteration or 0], "strategy_histogram": {"cot": 0.5, "pot": 0.5}}
@@ -131,6 +138,23 @@ def test_the_stages_run_in_the_order_of_the_method(config: Make):
         *("rollouts_01", "mixture_01", "training_01", "answers_01", "evaluation_01", "decision_01"),
         *("rollouts_02", "mixture_02", "training_02", "answers_02", "evaluation_02", "decision_02"),
     ]
+
+
+def test_samples_at_t_above_zero_are_drawn_of_every_student_where_they_are_asked_for(config: Make):
+    lab = FakeLab(RISING)
+    siked.run(lab, config("evaluation.samples=8", "evaluation.temperature=0.6", max=1))
+    assert lab.work[3:6] == ["answers_00", "samples_00", "evaluation_00"]
+    weights, asked, how = lab.asked["samples_01"]
+    assert (weights, asked.problems, asked.requested) == ("student 1", ("validation", "more"), ("free",))
+    assert (how.num_samples, how.keep, how.temperature, how.top_p) == (8, None, 0.6, 0.95)
+    assert lab.sampled == {f"evaluation_0{i}": f"samples_0{i} of student {i}" for i in range(2)}
+
+
+def test_without_them_nothing_is_drawn_and_nothing_measured(config: Make):
+    lab = FakeLab(RISING)
+    siked.run(lab, config(max=1))
+    assert not any(name.startswith("samples") for name in lab.work)
+    assert lab.sampled == {"evaluation_00": None, "evaluation_01": None}
 
 
 def test_iteration_zero_is_plain_distillation(config: Make):

@@ -40,6 +40,19 @@ def test_places_on_this_machine_are_not(tmp_path: Path, monkeypatch: pytest.Monk
     assert "base_model" not in front_matter("world:student", "/data/x.jsonl")
 
 
+def test_samples_at_t_above_zero_are_in_the_card():
+    figures = {"num_problems": 4, "free": 0.5, "oracle": 0.5, "forced": {"cot": 0.5}}
+    drawn = {"num_samples": 8, "temperature": 0.6, "top_p": 0.95, "average": 0.4}
+    drawn |= {"pass_at": {"1": 0.4, "8": 0.9}, "majority_at": {"1": 0.4, "8": 0.55}}
+    entry = {"iteration": 0, "evaluation": {"more": figures | {"samples": drawn}}}
+    settings = settings_of("Qwen/Qwen2-0.5B", "train.jsonl")
+    card = model_card(SUMMARY | {"iterations": [entry]}, settings, 0)
+    assert "8 free samples of each problem (T 0.6, top_p 0.95)" in card
+    assert "| test set more | 40.0% | 40.0% | 90.0% | 40.0% | 55.0% |" in card
+    without = model_card(SUMMARY | {"iterations": [entry | {"evaluation": {"more": figures}}]}, settings, 0)
+    assert "free samples" not in without
+
+
 def test_how_a_student_that_chats_is_asked():
     chat = {"system_prompt": "Be brief.", "template_args": {"enable_thinking": False}}
     card = model_card(SUMMARY, settings_of("Qwen/Qwen3-0.6B", "train.jsonl", **chat), 0)

@@ -19,7 +19,14 @@ def read_xml(content: bytes, shown: str) -> list[Row]:
         raise DataError(f"{shown}: not valid XML ({error}). Repair the file or fetch it again.") from error
     if not problems:
         raise DataError(f"{shown}: XML without <Problem> elements; only ASDiv.xml is read as XML.")
-    return [{name: problem.findtext(name.capitalize()) for name in _COLUMNS} for problem in problems]
+    return [
+        {
+            **{name: problem.findtext(name.capitalize()) for name in _COLUMNS},
+            "solution_type": problem.findtext("Solution-Type"),
+            "grade": problem.get("Grade"),
+        }
+        for problem in problems
+    ]
 
 
 def recognises(table: SourceTable) -> bool:

@@ -147,11 +147,12 @@ def _eta_s(records: Sequence[StageRecord], current: dict[str, Any] | None, max_i
     took = {one.id.kind: one.seconds for one in records if one.id.iteration is not None}
     took.setdefault(Kind.DECISION, 0.0)
     took.setdefault(Kind.ANSWERS, 0.0)  # in 0.1 a part of the evaluation
-    if not set(_KINDS) <= took.keys():
+    kinds = (*_KINDS, Kind.SAMPLES) if Kind.SAMPLES in took else _KINDS
+    if not set(kinds) <= took.keys():
         return None
     done = {(one.id.iteration, one.id.kind) for one in records}
     to_do = [
-        (iteration, kind) for iteration in range(max_iterations + 1) for kind in _KINDS if (iteration, kind) not in done
+        (iteration, kind) for iteration in range(max_iterations + 1) for kind in kinds if (iteration, kind) not in done
     ]
     seconds = sum(took[kind] for _, kind in to_do)
     return max(seconds - (current["seconds"] if current else 0.0), 0.0) if to_do else 0.0
