@@ -114,6 +114,7 @@ _WITHOUT_EFFECT: Any = {
     "cluster": True,
     "engine": _ENGINES,
     "teacher": _SOURCE | {"strategies": {"__all__": _SOURCE}},
+    "models": {"__all__": _SOURCE},
     "training": {"cpus_per_worker", "gpus_per_worker", "max_failures", "checkpoint", "loggers"},
     "max_quarantined_fraction": True,
 }

@@ -1,6 +1,6 @@
 """Requests to a model and the rollouts that come back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 from siked_ray.core.reasoning import Accept, Reasoning, Steps
@@ -55,6 +55,19 @@ class Rollout:
     def is_accepted(self, accept: Accept) -> bool:
         """Whether this sample is one that may be kept."""
         return self.verdict is Verdict.CORRECT and (accept is Accept.ANSWER or bool(self.sound))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutWithMargin(Rollout):
+    """A rollout that says how sure the model was of it, in nats (`siked_ray.core.margin`); None where that is not
+    known. Stored where a stage asks for it, and nowhere else."""
+
+    margin: float | None = None
+
+    @classmethod
+    def of(cls, rollout: Rollout, margin: float | None) -> "RolloutWithMargin":
+        """A rollout with its margin."""
+        return cls(**{one.name: getattr(rollout, one.name) for one in fields(rollout)}, margin=margin)
 
 
 def reasoning_columns(reasoning: Reasoning | None) -> dict[str, Any]:

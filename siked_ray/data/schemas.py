@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from siked_ray.core.margin import Margin
 from siked_ray.core.reasoning import Steps
-from siked_ray.core.rollout import Long, Rollout
+from siked_ray.core.rollout import Long, Rollout, RolloutWithMargin
 from siked_ray.core.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _STORED: dict[Any, str] = {
     Long: "int64",
     bool: "bool",
     bool | None: "bool",
+    float | None: "float32",
     Steps | None: "steps",
 }
 
@@ -33,11 +35,17 @@ _COLUMNS: dict[str, dict[str, str]] = {
     "excluded": dict.fromkeys(("dataset", "question", "answer", "reason", "test_set", "test_question"), "string"),
     "asks": dict.fromkeys(("problem_id", "requested", "context"), "string"),
     "rollouts": _columns_of(Rollout),
+    "rollouts_with_margin": _columns_of(RolloutWithMargin),
     "quarantine": dict.fromkeys(("stage", "problem_id", "strategy", "reason", "ask_id"), "string"),
     "mixture": dict.fromkeys(("problem_id", "strategy", "source", "prompt", "response", "request_id"), "string"),
 }
 #: Columns that a row may lack.
 _OPTIONAL = {"level"}
+
+
+def kind_of_rollouts(margin: Margin | None) -> str:
+    """The kind of a stage's rollouts, which may say how sure the model was."""
+    return "rollouts" if margin is None else "rollouts_with_margin"
 
 
 def table(kind: str, rows: Sequence[Any]) -> "pa.Table":
@@ -65,6 +73,7 @@ def empty_table(kind: str) -> "pa.Table":
         "int32": pa.int32(),
         "int64": pa.int64(),
         "bool": pa.bool_(),
+        "float32": pa.float32(),
         "steps": pa.struct([("stated", pa.int32()), ("true", pa.int32()), ("reaches_answer", pa.bool_())]),
     }
     return pa.schema([(name, types[type_]) for name, type_ in _COLUMNS[kind].items()]).empty_table()

@@ -195,7 +195,8 @@ def _ray_lab(driver: Driver) -> RayLab:
     side_by_side = fit_side_by_side(config)
     has_sampled = Ledger(driver.storage).read(TEACHER) is not None
     asks_teacher = any(one.with_teacher or one.beside_teacher for one in objectives_of(config).values())
-    needed = {key: name for key, name in inputs.models.items() if key == STUDENT or asks_teacher or not has_sampled}
+    always = {STUDENT, *config.models}
+    needed = {key: name for key, name in inputs.models.items() if key in always or asks_teacher or not has_sampled}
     models = inputs.models | resolve_models(needed, config, board=driver.board, log_dir=driver.log_dir)
     generating = EnginePools(
         driver.board,

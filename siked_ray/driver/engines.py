@@ -17,7 +17,7 @@ from siked_ray.generation.pool import EnginePool, EngineSpec, PoolSize
 from siked_ray.generation.rendering import Tokenising, request_blocks
 from siked_ray.generation.requests import RequestBlock, missing_requests
 from siked_ray.generation.task import EngineStats, GenerationTask, RowSink
-from siked_ray.settings import STUDENT
+from siked_ray.settings import STUDENT, TEACHER
 
 _WATCH_INTERVAL_S = 1.0
 #: Asking an engine for its counters costs the driver as much as sending it rows.
@@ -145,7 +145,8 @@ class EnginePools:
             self.close()
         if self._pool is None:
             started, size = time.monotonic(), self._sizes[key]
-            title = f"starting {size.min_engines} engine(s) for the {'student' if key == STUDENT else 'teacher'}"
+            whom = f"the {TEACHER}" if key.startswith(TEACHER) else f"the {key}"
+            title = f"starting {size.min_engines} engine(s) for {whom}"
             self._board.begin(title, "", 0)
             pool = EnginePool(task.weights, self._specs[key], size, name=key, log_dir=self._log_dir)
             self._pool = (label, pool)

@@ -16,6 +16,7 @@ from siked_ray.core.stopping import Decision, Spent
 from siked_ray.core.training_plan import Length
 from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger, StageRecord
+from siked_ray.data.schemas import kind_of_rollouts
 from siked_ray.data.storage import Storage
 from siked_ray.data.tables import SqlTables, sql_engine
 from siked_ray.driver.engines import EnginePools
@@ -30,7 +31,7 @@ from siked_ray.errors import StageError
 from siked_ray.generation.durable import discard_pending
 from siked_ray.preflight.branch import branched_stages, origin_by_fingerprint, take_over_stage
 from siked_ray.recipes.verbs import Asked, Figures, Model, Reading, Rollouts, Scores, Table
-from siked_ray.settings import STUDENT, TEACHER
+from siked_ray.settings import STUDENT
 
 
 class RayLab:
@@ -75,12 +76,9 @@ class RayLab:
         self._training = Training(config, storage, board, self._sampling, placement, log_dir=log_dir)
 
     def model(self, name: str) -> Model:
-        """The student ("student"), or the teacher ("teacher"), which may be put together of several sources.
-
-        ConfigError for the teacher where the settings have none.
-        """
-        if name == TEACHER:
-            self._config.require_teacher()
+        """The student ("student"), the teacher ("teacher"), which may be put together of several sources, or one of
+        the settings' `models` by its name. ConfigError where the settings have none of this name."""
+        self._config.require_model(name)
         return Model(engines=name, weights=self._models.get(name, name), fingerprint=fingerprint_in(self._config, name))
 
     def test_sets(self) -> tuple[str, ...]:
@@ -92,12 +90,12 @@ class RayLab:
         folder = names.place_of(stage)
         record = self._once(
             stage,
-            {"verb": "sample", "model": model.fingerprint, "asked": asked.arguments, "how": asdict(how)},
+            {"verb": "sample", "model": model.fingerprint, "asked": asked.arguments, "how": how.arguments},
             lambda: self._sampling.stage(stage, model, asked, how),
             lambda: self._storage.files(folder, ".parquet"),
         )
         discard_pending(self._storage, folder)
-        return Rollouts(stage=stage, folder=folder, fingerprint=fingerprint_of(record))
+        return Rollouts(stage=stage, folder=folder, fingerprint=fingerprint_of(record), margin=how.margin)
 
     def select(self, stage: StageId, rule: Rule, **tables: Rollouts | Table) -> Table:
         """Apply a rule by SQL; its figures are the stage's metrics."""
@@ -111,7 +109,8 @@ class RayLab:
                     if isinstance(one, Table):
                         sql.attach_file(name, one.file)
                     else:
-                        sql.attach("rollouts", **{name: self._storage.files(one.folder, ".parquet")})
+                        files = self._storage.files(one.folder, ".parquet")
+                        sql.attach(kind_of_rollouts(one.margin), **{name: files})
                 selected = rule.apply(sql)
                 sql.write(file, selected.query, rule.columns, rule.finish)
             return selected.figures

@@ -9,7 +9,7 @@ from siked_ray.core.fingerprint import fingerprint, plain
 from siked_ray.core.stage import StageId
 from siked_ray.data.ledger import Ledger, StageRecord
 from siked_ray.errors import ConfigError
-from siked_ray.settings import STUDENT
+from siked_ray.settings import STUDENT, TEACHER
 
 
 class Once:
@@ -98,5 +98,6 @@ def fingerprint_in(config: Config, name: str) -> str:
     """Of a model that the settings name: the same wherever its files lie."""
     if name == STUDENT:
         return config.student.model
-    sources = {part.key: part.source for part in config.teacher_parts()}
+    parts = config.further_models() if name in config.models else config.teacher_parts()
+    sources = {part.key: part.source for part in parts if name in (part.key, TEACHER)}
     return fingerprint({key: [one.source, one.model, one.path] for key, one in sources.items()})

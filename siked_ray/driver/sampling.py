@@ -15,6 +15,7 @@ from siked_ray.core.rollout import FREE, TAG_ALONE
 from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.stage import Kind, StageId
 from siked_ray.data import run_directory as names
+from siked_ray.data.schemas import kind_of_rollouts
 from siked_ray.data.storage import Storage
 from siked_ray.driver.engines import EnginePools, SamplingReport
 from siked_ray.driver.figures import cost_of_servers, sampling_metrics
@@ -51,14 +52,18 @@ class Sampling:
 
     def stage(self, stage: StageId, model: Model, asked: Asked, how: SamplingPlan) -> Mapping[str, Any]:
         """Sample a stage's rows; its metrics."""
-        sink = RowSink(storage=self._storage, folder=names.place_of(stage), stage=stage.name)
+        folder, columns = names.place_of(stage), kind_of_rollouts(how.margin)
+        sink = RowSink(storage=self._storage, folder=folder, stage=stage.name, columns=columns)
         if model.engines == TEACHER:
             return self._teacher(stage, asked, how, sink)
-        self._placement.before_sampling(STUDENT)
-        if stage.kind in (Kind.ANSWERS, Kind.SAMPLES):
+        self._placement.before_sampling(model.engines)
+        if model.engines != STUDENT:
+            report = self._student(stage, model.weights, asked, how, sink, title_of(stage), engines=model.engines)
+        elif stage.kind in (Kind.ANSWERS, Kind.SAMPLES):
             report, num_taken_over = self._answers(stage, model.weights, asked, how, sink, title_of(stage))
             return asdict(report) | {"taken_over": num_taken_over}
-        report = self._student(stage, model.weights, asked, how, sink, title_of(stage))
+        else:
+            report = self._student(stage, model.weights, asked, how, sink, title_of(stage))
         return self._metrics(sink, report, how.accept)
 
     def answers(self, stage: StageId, weights: str, problem_sets: Sequence[str], title: str) -> None:
@@ -142,10 +147,12 @@ class Sampling:
         title: str,
         *,
         label: str | None = None,
+        engines: str = STUDENT,
     ) -> SamplingReport:
+        """Any model that is asked as the student is."""
         asks = self._asks(asked, asked.requested, StudentPrompts)
         task = self._task(stage, asks, label or weights.rpartition("/")[2], weights, how)
-        return self._sample(STUDENT, task, asks, sink, title)
+        return self._sample(engines, task, asks, sink, title)
 
     def _asks(
         self, asked: Asked, requested: Sequence[str], prompts: type[TeacherPrompts] | type[StudentPrompts]
@@ -183,5 +190,5 @@ class Sampling:
 
 def _has_twins(asked: Asked, how: SamplingPlan) -> bool:
     """Whether free responses are asked for beside forced ones of the same prompts, and both are greedy."""
-    own_prompts = asked.table is None and asked.render is None
+    own_prompts = asked.table is None and asked.render is None and how.margin is None
     return own_prompts and how.temperature == 0 and FREE in asked.requested and len(asked.requested) > 1

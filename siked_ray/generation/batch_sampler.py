@@ -14,7 +14,7 @@ from typing import Protocol
 
 from siked_ray.core.ids import request_id, sampling_seed
 from siked_ray.core.reasoning import Reasoning
-from siked_ray.core.rollout import Rollout, reasoning_columns
+from siked_ray.core.rollout import Rollout, RolloutWithMargin, reasoning_columns
 from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.generation.engine import Engine, Prompt, RequestRejected, Sample, SamplingParameters
 from siked_ray.generation.finished import Quarantined, SampledRow, not_sampled
@@ -178,6 +178,7 @@ class BatchSampler:
             max_new_tokens=num_tokens_to_decode(row) if row["tags"] else plan.max_new_tokens,
             stop=self._task.stop,
             with_token_ids=row["tags"] is not None,
+            margin=plan.margin,
         )
         self._engine.submit(live.prompt, parameters).add_done_callback(
             lambda future: self._arrivals.put((draw, future))
@@ -190,7 +191,7 @@ class BatchSampler:
 
     def _rollout(self, draw: _Draw, sample: Sample, said: Said, judgement: Judgement) -> Rollout:
         live = draw.live
-        return Rollout(
+        rollout = Rollout(
             request_id=draw.identity,
             problem_id=live.row["problem_id"],
             requested=live.row["requested"],
@@ -211,6 +212,7 @@ class BatchSampler:
             engine=self._engine.name,
             **reasoning_columns(_reasoning(live.row["question"], said, sample, judgement)),
         )
+        return rollout if self._task.plan.margin is None else RolloutWithMargin.of(rollout, sample.margin)
 
     def _judged_at_once(self, said: Said, answer: str, sample: Sample) -> Judgement | None:
         if not sample.finished:

@@ -59,7 +59,7 @@ class RowWriter:
                 return
             sink, part = self._sink, next(self._part_names)
             if self._rollouts:
-                sink.storage.write_parquet(f"{pending(sink.folder)}/part-{part}", table("rollouts", self._rollouts))
+                sink.storage.write_parquet(f"{pending(sink.folder)}/part-{part}", table(sink.columns, self._rollouts))
             if self._quarantined:
                 write_quarantine(sink, part, self._quarantined)
             self._rollouts, self._quarantined = [], []
@@ -158,7 +158,7 @@ def _unique_rows(sink: RowSink) -> "Iterator[pa.Table]":
 
     seen: set[int] = set()
     for name in sink.storage.files(pending(sink.folder), ".parquet"):
-        part = _with_ask_ids(read_columns(sink.storage, "rollouts", [name]), "requested")
+        part = _with_ask_ids(read_columns(sink.storage, sink.columns, [name]), "requested")
         part = part.filter(pc.not_equal(part["requested"], TAG_ALONE))
         keys = [hash(key) for key in _row_keys(part)]
         first = dict(zip(reversed(part["request_id"].to_pylist()), range(len(keys) - 1, -1, -1), strict=True))

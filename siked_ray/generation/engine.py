@@ -5,6 +5,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from siked_ray.core.margin import Margin
 from siked_ray.errors import StageError
 
 
@@ -28,7 +29,7 @@ class Prompt:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sample:
     """One completion. `finished` is False when the model came to no end: at the token limit, or for what a server calls
-    `ending` (empty where it is the limit). `token_ids` are there where they were asked for."""
+    `ending` (empty where it is the limit). `token_ids` and `margin` are there where they were asked for."""
 
     text: str
     num_prompt_tokens: int
@@ -36,12 +37,13 @@ class Sample:
     finished: bool
     ending: str = ""
     token_ids: tuple[int, ...] = field(default=(), repr=False)
+    margin: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SamplingParameters:
     """How one completion is sampled: from `seed` alone, or greedily at temperature 0; it ends before a `stop` text.
-    `with_token_ids` asks for its tokens as well, which a server does not have."""
+    `with_token_ids` asks for its tokens as well, which a server does not have; `margin` for how sure the model was."""
 
     seed: int
     temperature: float
@@ -49,6 +51,7 @@ class SamplingParameters:
     max_new_tokens: int
     stop: tuple[str, ...] = ()
     with_token_ids: bool = False
+    margin: Margin | None = None
 
 
 class Engine(Protocol):

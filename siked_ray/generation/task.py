@@ -36,11 +36,13 @@ class GenerationTask:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowSink:
-    """Where finished rows go: parts in `folder`/pending, quarantined ones in quarantine/`stage`-…"""
+    """Where finished rows go: parts in `folder`/pending, quarantined ones in quarantine/`stage`-… `columns` are those
+    of a kind of `siked_ray.data.schemas`."""
 
     storage: Storage
     folder: str
     stage: str
+    columns: str = "rollouts"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -57,14 +57,14 @@ def evaluate_model(
     """
     model = os.path.expanduser(model)
     with tempfile.TemporaryDirectory(prefix="siked-eval-") as folder:
-        config = _settings(
+        config = evaluation_settings(
             model,
             max_new_tokens,
-            samples or {},
+            samples=samples,
             run_dir=folder,
             data={"train": data},
             trust_remote_code=trust_remote_code,
-            engine=_engines(num_gpus),
+            engine=engines_on(num_gpus),
             **({"prompts": prompts} if prompts else {}),
         )
         problems = load_problems(data, limit=limit, level_column=level_column)
@@ -76,7 +76,7 @@ def evaluate_model(
             names.problems("evaluation"), table("problems", [problem_row(p, "test") for p in problems])
         )
         log_dir = f"{folder}/logs"
-        with connected(config, f"{folder}/client.log"), _shown_board(show) as board:
+        with connected(config, f"{folder}/client.log"), shown_board(show) as board:
             weights = resolve_models({STUDENT: model}, config, board=board, log_dir=log_dir)[STUDENT]
             generating = EnginePools(
                 board,
@@ -99,7 +99,9 @@ def evaluate_model(
     return figures | (sampled_figures(list(levels), drawn, config.evaluation) if samples else {})
 
 
-def _settings(model: str, max_new_tokens: int | None, samples: Mapping[str, Any], **values: Any) -> Config:
+def evaluation_settings(
+    model: str, max_new_tokens: int | None, *, samples: Mapping[str, Any] | None = None, **values: Any
+) -> Config:
     """Settings for an evaluation alone: `values`, then those of the run that the model lies in, else the defaults.
 
     Whether code of the model may run is no matter of the folder in which it is found.
@@ -107,10 +109,10 @@ def _settings(model: str, max_new_tokens: int | None, samples: Mapping[str, Any]
     own = _config_of_run(model)
     num_tokens = max_new_tokens or (own.evaluation.max_new_tokens if own else _MAX_NEW_TOKENS)
     values |= {
-        "teacher": {"source": "annotations"},
+        "teacher": values.get("teacher", {"source": "annotations"}),
         "student": (own.student.model_dump() if own else {}) | {"model": model},
         "generation": {"max_new_tokens": num_tokens},
-        "evaluation": {"max_new_tokens": num_tokens, **samples},
+        "evaluation": {"max_new_tokens": num_tokens, **(samples or {})},
     }
     if own:
         values = {"prompts": own.prompts.model_dump(), "strategies": own.strategies} | values
@@ -130,7 +132,7 @@ def _config_of_run(model: str) -> Config | None:
     return read_config(run) if run.exists(names.CONFIG) else None
 
 
-def _engines(num_gpus: float) -> dict[str, Any]:
+def engines_on(num_gpus: float) -> dict[str, Any]:
     if num_gpus <= 1:
         return {"gpus_per_engine": num_gpus}
     if not num_gpus.is_integer():
@@ -139,7 +141,7 @@ def _engines(num_gpus: float) -> dict[str, Any]:
 
 
 @contextmanager
-def _shown_board(show: Show) -> Iterator[Board]:
+def shown_board(show: Show) -> Iterator[Board]:
     """A progress board that is shown while the body runs."""
     import ray
 

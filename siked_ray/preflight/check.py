@@ -15,6 +15,7 @@ from siked_ray.generation.model_facts import WORLD, ModelFacts, inspect_model
 from siked_ray.preflight.branch import find_branch
 from siked_ray.preflight.contamination_gate import pass_gate
 from siked_ray.preflight.context import DEFAULT_CONTEXT, check_row_length, context_length
+from siked_ray.preflight.margins import check_margins
 from siked_ray.preflight.problem_sets import (
     check_columns,
     has_stored_splits,
@@ -25,7 +26,7 @@ from siked_ray.preflight.problem_sets import (
 )
 from siked_ray.preflight.same_tokenizer import check_same_tokens
 from siked_ray.settings import STUDENT, TEACHER
-from siked_ray.sources import sampled, written
+from siked_ray.sources import further, sampled, written
 from siked_ray.sources.existing import read_rationales
 from siked_ray.training.compute.attention import check_can_be_packed
 from siked_ray.training.stage.loggers import check_loggers
@@ -54,6 +55,7 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
     check_loggers(config.training.loggers)
     _check_base_precision(config)
     models = _models(config, offline_is_fine)
+    check_margins(config, offline_is_fine=offline_is_fine)
     notes = check_same_tokens(config, models[STUDENT], models.get(TEACHER), offline_is_fine=offline_is_fine)
     try:
         problems, tests = load_training_set(config), load_test_sets(config)
@@ -121,9 +123,10 @@ def _check_what_is_here(config: Config) -> None:
 
 
 def _models(config: Config, offline_is_fine: bool) -> dict[str, ModelFacts]:
-    """The student's model and those of the teacher's parts that are sampled, by the part's key."""
+    """The student's model, those of the teacher's parts that are sampled by the part's key, and further ones."""
     models = {STUDENT: inspect_model(config.student.model, STUDENT, config, offline_is_fine=offline_is_fine)}
-    models |= {source.part.key: source.check(offline_is_fine=offline_is_fine) for source in sampled(config)}
+    others = (*sampled(config), *further(config))
+    models |= {source.part.key: source.check(offline_is_fine=offline_is_fine) for source in others}
     _check_student_can_be_packed(models[STUDENT], config)
     return models
 

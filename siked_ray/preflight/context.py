@@ -38,7 +38,7 @@ def context_length(config: Config, role: str, facts: ModelFacts, questions: Sequ
         return asked or DEFAULT_CONTEXT
     limit = min(facts.context or asked or DEFAULT_CONTEXT, asked or 1 << 30)
     new_tokens = config.generation.max_new_tokens
-    if role == STUDENT:
+    if not _is_few_shot(role, config):
         new_tokens = max(new_tokens, config.evaluation.max_new_tokens)
     shortest, longest = longest_prompt_tokens(facts, role, config, questions)
     if shortest + new_tokens > limit:
@@ -56,13 +56,18 @@ def _context_tokens(config: Config) -> int:
     return chars + max(config.generation.max_new_tokens, config.evaluation.max_new_tokens) if chars else 0
 
 
+def _is_few_shot(role: str, config: Config) -> bool:
+    """Whether it is asked with few-shot prompts, as a teacher is."""
+    return role != STUDENT and role not in config.models
+
+
 def longest_prompt_tokens(facts: ModelFacts, role: str, config: Config, questions: Sequence[str]) -> tuple[int, int]:
     """Tokens of the shortest and of the longest prompt of a role, a forced tag included."""
     by_length = sorted(set(questions), key=lambda question: len(question.encode()))
     templates, strategies = config.prompts.templates(), config.strategy_records()
 
     def num_tokens(question: str) -> list[int]:
-        if role != STUDENT:
+        if _is_few_shot(role, config):
             return [
                 len(encode_prompt(facts.tokenizer, teacher_prompt(templates, strategy, question)))
                 for strategy in strategies

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 
 from siked_ray import sources
 from siked_ray.config import Config
-from siked_ray.core.prompts import teacher_prompt
+from siked_ray.core.problem import Split
+from siked_ray.core.prompts import student_prompt, teacher_prompt
 from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.errors import ConfigError
 from siked_ray.preflight.check import Checked
@@ -155,8 +156,12 @@ def _training(tokens: float, config: Config, rates: Rates) -> StageCost:
 
 
 def server_lines(config: Config, checked: Checked) -> dict[str, str]:
-    """What servers charge at most, as text, for the parts of the teacher whose prices the settings name."""
-    costs = {source.part.key: _server_cost(source, config, checked) for source in sources.sampled(config)}
+    """What servers charge at most, as text, for the parts of the teacher and the further models whose prices the
+    settings name."""
+    priced = [*sources.sampled(config), *sources.further(config)]
+    counts = count_stages(config, checked) if checked.train and priced else []
+    sampling = [one for one in counts if isinstance(one, SamplingCount)]
+    costs = {source.part.key: sum(_server_cost(source, config, checked, one) for one in sampling) for source in priced}
     return {
         f"{key}'s server charges": f"{cost:,.2f} at most, at {_BYTES_PER_TOKEN} bytes a token of the prompts"
         for key, cost in costs.items()
@@ -164,14 +169,22 @@ def server_lines(config: Config, checked: Checked) -> dict[str, str]:
     }
 
 
-def _server_cost(source: sources.SampledSource, config: Config, checked: Checked) -> float:
-    """All K samples of all requests, each with its prompt and as many new tokens as it may have."""
-    generation, templates = config.generation, config.prompts.templates()
-    strategies = [one for one in config.strategy_records() if one.name in source.part.strategies]
-    prompts = [teacher_prompt(templates, one, problem.question) for one in strategies for problem in checked.train]
+def _server_cost(source: sources.SampledSource, config: Config, checked: Checked, count: SamplingCount) -> float:
+    """All samples of all requests of a stage, each with its prompt and as many new tokens as it may have."""
+    if source.part.key not in count.requests:
+        return 0.0
+    templates, asked = config.prompts.templates(), count.asked
+    sets = {Split.TRAIN.value: checked.train, Split.VALIDATION.value: checked.validation, **checked.tests}
+    questions = [problem.question for name in asked.problems for problem in sets[name]]
+    few_shot = [one for one in config.strategy_records() if one.name in source.part.strategies]
+    prompts = [
+        teacher_prompt(templates, one, text) for one in few_shot if one.name in asked.requested for text in questions
+    ]
+    if source.part.key in config.models:
+        prompts = [student_prompt(templates, text) for text in questions]
     prompt_tokens = sum(len(prompt.encode()) for prompt in prompts) / _BYTES_PER_TOKEN
-    generated_tokens = len(prompts) * generation.max_new_tokens
-    return source.cost(prompt_tokens * generation.num_samples, generated_tokens * generation.num_samples)
+    num_samples = count.how.num_samples
+    return source.cost(prompt_tokens * num_samples, len(prompts) * count.how.max_new_tokens * num_samples)
 
 
 def lines(costs: Mapping[str, StageCost], rates: Rates) -> dict[str, str]:

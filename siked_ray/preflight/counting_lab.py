@@ -109,8 +109,7 @@ class CountingLab:
         self._paired = asdict(compare_free(unsolved, (), ()))
 
     def model(self, name: str) -> Model:
-        if name == TEACHER:
-            self._config.require_teacher()
+        self._config.require_model(name)
         return Model(engines=name, weights=name, fingerprint="")
 
     def test_sets(self) -> tuple[str, ...]:

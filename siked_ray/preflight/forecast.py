@@ -22,7 +22,7 @@ from siked_ray.preflight.counting_lab import (
 from siked_ray.recipes.verbs import Asked
 from siked_ray.report.contamination_words import plan_lines
 from siked_ray.settings import STUDENT, EngineSettings, TrainingSettings
-from siked_ray.sources import sampled
+from siked_ray.sources import further, sampled
 
 _UNKNOWN = "unknown (the data set is on the Hub, which cannot be reached from here)"
 
@@ -169,8 +169,8 @@ def _placement_lines(config: Config) -> dict[str, str]:
 
 
 def _teachers_engines(config: Config) -> dict[str, str]:
-    """The engines of each part of the teacher that has its own."""
-    found = {source.part.key: source.engines.own for source in sampled(config)}
+    """The engines of each part of the teacher, and of each further model, that has its own."""
+    found = {source.part.key: source.engines.own for source in (*sampled(config), *further(config))}
     return {f"engines of {key}": _engines(own) for key, own in found.items() if own and own is not config.engine}
 
 

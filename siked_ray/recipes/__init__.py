@@ -4,6 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
+from siked_ray.core.margin import Margin
 from siked_ray.core.objective import ObjectiveSpec
 from siked_ray.errors import ConfigError
 
@@ -21,6 +22,12 @@ def objectives_of(config: Any) -> dict[str, ObjectiveSpec]:
     settings say."""
     recipe = recipe_named(config.recipe)
     return recipe.objectives(config) if hasattr(recipe, "objectives") else {"": config.objective_spec(corrects=True)}
+
+
+def margins_of(config: Any) -> dict[str, Margin]:
+    """Of which models, by their names in the settings, a recipe wants to know how sure they are."""
+    recipe = recipe_named(config.recipe)
+    return recipe.margins(config) if hasattr(recipe, "margins") else {}
 
 
 def recipe_named(name: str) -> Any:

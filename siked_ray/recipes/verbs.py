@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from siked_ray.core.asks import Render
+from siked_ray.core.margin import Margin
 from siked_ray.core.merge_rule import MergeRule
 from siked_ray.core.objective import ObjectiveSpec
 from siked_ray.core.problem import Split
@@ -21,7 +22,8 @@ from siked_ray.core.training_plan import Length
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
-    """Weights (a directory or Hub name), and the name of the engines that sample them: "student", "teacher".
+    """Weights (a directory or Hub name), and the name of the engines that sample them: "student", "teacher", or a name
+    of the settings' `models`.
 
     `steps` and `tokens` are what the run has trained them for: optimizer steps and tokens, from the model of the
     settings on.
@@ -36,11 +38,12 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollouts:
-    """A folder of samples with their verdicts."""
+    """A folder of samples with their verdicts, and their margins where the plan has one."""
 
     stage: StageId
     folder: str
     fingerprint: str
+    margin: Margin | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from siked_ray.report import accuracy_tables, attempt_tables, summary_tables, token_tables
+from siked_ray.report import accuracy_tables, attempt_tables, cascade_tables, summary_tables, token_tables
 from siked_ray.report.arms import arms, merged, sampled_arms
 from siked_ray.report.changes import Changes
 from siked_ray.report.summary_tables import SummaryTable
@@ -32,6 +32,9 @@ def sections(view: View, changes: Changes | None) -> list[Section]:
     if token_tables.has_divergences(view):
         tables = (token_tables.divergences, token_tables.partings)
         found.append(_section("Student and teacher, token by token", [], view, *tables))
+    if view.cascade:
+        tables = (cascade_tables.totals, cascade_tables.curves)
+        found.append(_section("A large model asked where the small one is unsure", ["cascade"], view, *tables))
     if view.arms:
         found.append(_section("Students side by side", [], view, arms, sampled_arms, merged))
     if changes:

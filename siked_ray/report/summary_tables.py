@@ -33,7 +33,8 @@ def claims(view: View) -> SummaryTable:
     """What a paired test says of the recipe's question."""
     checked = [*([view.control] if view.control else []), *view.claims]
     rows = [[one["sentence"], probability(one["p_value"])] for one in checked]
-    return SummaryTable(title="Claims", headings=["by a paired test on the same problems", "p (McNemar)"], rows=rows)
+    test = "paired z" if view.cascade else "McNemar"
+    return SummaryTable(title="Claims", headings=["by a paired test on the same problems", f"p ({test})"], rows=rows)
 
 
 def mixtures(view: View) -> SummaryTable:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from siked_ray.report.arms import arms
+from siked_ray.report.cascade_tables import totals
 from siked_ray.report.screen.text import print_table
 from siked_ray.report.view import View
 
@@ -71,8 +72,10 @@ def print_results(summary: dict[str, Any], *, best_student: Callable[[int], str]
     width = None if sys.stdout.isatty() else 160
     console = Console(width=width)
     view = View(summary)
-    if view.evaluated or not view.arms:
+    if view.evaluated or not (view.arms or view.cascade):
         console.print(iteration_table(summary))
+    if view.cascade:
+        print_table(console, totals(view))
     if view.arms:
         print_table(console, arms(view))
     for claim in (*([view.control] if view.control else []), *view.claims):

@@ -45,6 +45,7 @@ class View:
         self.strategies = _strategy_names(self.iterations)
         self.datasets = _unique(name for entry in self.iterations for name in _evaluation(entry))
         self.arms: Sequence[Mapping[str, Any]] = summary.get("arms") or []
+        self.cascade: Mapping[str, Mapping[str, Any]] = summary.get("cascade") or {}
         self.claims: Sequence[Mapping[str, Any]] = summary.get("claims") or []
         self.control: Mapping[str, Any] | None = summary.get("control")
         self.stages: Sequence[Mapping[str, Any]] = summary.get("stages") or []

@@ -1,5 +1,6 @@
 """All settings of a run, and what sections have to agree on."""
 
+import re
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,7 @@ from siked_ray.settings.iterations import IterationSettings
 from siked_ray.settings.mixture import MixtureSettings
 from siked_ray.settings.prompts import PromptSettings
 from siked_ray.settings.student import STUDENT, StudentSettings
-from siked_ray.settings.teacher import TEACHER, TeacherPart, TeacherSettings
+from siked_ray.settings.teacher import TEACHER, FurtherModel, TeacherPart, TeacherSettings, TeacherSource
 from siked_ray.settings.training import TrainingSettings
 
 
@@ -37,6 +38,10 @@ class Config(Settings):
     data: DataSettings
     teacher: TeacherSettings | None = None
     student: StudentSettings
+    models: Annotated[dict[str, FurtherModel], ADDED] = Field(
+        default={},
+        description="Further models that a recipe asks, by a name for each; they are asked as the student is.",
+    )
     start_from: str | None = Field(
         default=None,
         description="`RUN:N` goes on after iteration N of another run; `RUN:teacher` takes its teacher's rollouts; "
@@ -77,6 +82,16 @@ class Config(Settings):
         if len(set(self.strategies)) < len(self.strategies):
             raise ValueError("strategies names one strategy twice; each counts once")
         return self
+
+    @field_validator("models")
+    @classmethod
+    def _models_are_sampled(cls, models: dict[str, FurtherModel]) -> dict[str, FurtherModel]:
+        for name, model in models.items():
+            if not re.fullmatch(r"[a-z0-9_]+", name) or name in (STUDENT, TEACHER):
+                raise ValueError(f"{name!r} names no further model; take another word of a-z, 0-9 and _")
+            if not model.is_sampled:
+                raise ValueError(f"{name} has source {model.source}, which is no model; set it to vllm or openai")
+        return models
 
     @model_validator(mode="after")
     def _teachers_teach_strategies(self) -> "Config":
@@ -147,6 +162,14 @@ class Config(Settings):
                 "teacher.source=…"
             )
 
+    def require_model(self, name: str) -> None:
+        """ConfigError for a model that the settings do not have: "student", "teacher", or one of `models`."""
+        if name == TEACHER:
+            self.require_teacher()
+        elif name != STUDENT and name not in self.models:
+            known = ", ".join([STUDENT, *([TEACHER] if self.teacher else []), *self.models])
+            raise ConfigError(f"There is no model {name!r} in the settings (there are {known}); set models.{name}.")
+
     @staticmethod
     def _check_stored(objective: str, temperature: float) -> None:
         """What needs more than the most likely tokens."""
@@ -197,18 +220,22 @@ class Config(Settings):
         parts += [TeacherPart(key=f"{TEACHER}.{s}", source=source, strategies=(s,)) for s, source in own.items()]
         return tuple(parts)
 
-    def teacher_part(self, key: str) -> TeacherPart:
-        """The part of the teacher with this key."""
-        return next(part for part in self.teacher_parts() if part.key == key)
+    def further_models(self) -> tuple[TeacherPart, ...]:
+        """Those of `models`, as parts without strategies."""
+        return tuple(TeacherPart(key=name, source=source, strategies=()) for name, source in self.models.items())
+
+    def _source_of(self, key: str) -> TeacherSource:
+        parts = (*self.teacher_parts(), *self.further_models())
+        return next(part.source for part in parts if part.key == key)
 
     def engine_of(self, key: str) -> EngineSettings:
-        """Engine settings of the student (`STUDENT`), or of a part of the teacher."""
-        own = None if key == STUDENT else self.teacher_part(key).source.engine
+        """Engine settings of the student (`STUDENT`), of a part of the teacher, or of one of `models`."""
+        own = None if key == STUDENT else self._source_of(key).engine
         return own or self.engine
 
     def chat_of(self, key: str) -> ChatFormat:
-        """How prompts are given to the student (`STUDENT`), or to a part of the teacher."""
-        return self.student.chat() if key == STUDENT else self.teacher_part(key).source.chat()
+        """How prompts are given to the student (`STUDENT`), to a part of the teacher, or to one of `models`."""
+        return self.student.chat() if key == STUDENT else self._source_of(key).chat()
 
     def strategy_records(self) -> tuple[Strategy, ...]:
         """The strategies in use, as plain records for the stages."""

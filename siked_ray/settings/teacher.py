@@ -68,6 +68,10 @@ class TeacherSource(ChatSettings):
         return self
 
 
+class FurtherModel(TeacherSource):
+    """A model that a recipe asks beside student and teacher: of source `vllm` or `openai`."""
+
+
 class TeacherSettings(TeacherSource):
     """Where the teacher's rationales come from."""
 

@@ -7,12 +7,17 @@ from siked_ray.settings import STUDENT, TeacherPart
 from siked_ray.sources.own_engines import OwnEngines
 from siked_ray.sources.source import Engines, SampledSource, WrittenSource
 
-__all__ = ["Engines", "SampledSource", "WrittenSource", "engines_of", "sampled", "written"]
+__all__ = ["Engines", "SampledSource", "WrittenSource", "engines_of", "further", "sampled", "written"]
 
 
 def sampled(config: Config) -> tuple[SampledSource, ...]:
     """The parts of the teacher whose models are sampled."""
     return tuple(_sampled(part, config) for part in config.teacher_parts() if part.source.is_sampled)
+
+
+def further(config: Config) -> tuple[SampledSource, ...]:
+    """The settings' `models`."""
+    return tuple(_sampled(part, config) for part in config.further_models())
 
 
 def written(config: Config) -> tuple[WrittenSource, ...]:
@@ -21,7 +26,8 @@ def written(config: Config) -> tuple[WrittenSource, ...]:
 
 
 def engines_of(config: Config, key: str) -> Engines:
-    """The engines of the student (`STUDENT`), or of a part of the teacher that is sampled (`TeacherPart.key`)."""
+    """The engines of the student (`STUDENT`), of a part of the teacher that is sampled (`TeacherPart.key`), or of one
+    of the settings' `models`."""
     if key == STUDENT:
         return OwnEngines(
             own=config.engine,
@@ -29,7 +35,7 @@ def engines_of(config: Config, key: str) -> Engines:
             trust_remote_code=config.trust_remote_code,
             chat=config.chat_of(STUDENT),
         )
-    return next(source.engines for source in sampled(config) if source.part.key == key)
+    return next(source.engines for source in (*sampled(config), *further(config)) if source.part.key == key)
 
 
 def _sampled(part: TeacherPart, config: Config) -> SampledSource:

@@ -5,7 +5,13 @@ from typing import Any
 
 from siked_ray.config import Config
 from siked_ray.errors import ModelError
-from siked_ray.generation.engines.openai_engine import EndpointOptions, OpenAIEngine, check_endpoint, check_scoring
+from siked_ray.generation.engines.openai_engine import (
+    EndpointOptions,
+    OpenAIEngine,
+    check_endpoint,
+    check_margins,
+    check_scoring,
+)
 from siked_ray.generation.model_facts import ModelFacts
 from siked_ray.settings import TeacherPart
 from siked_ray.sources.server_client import ServerClient
@@ -53,6 +59,15 @@ class OpenAISource:
                 f"teacher.logprobs: {problem}. Take a server and a model that do, or leave teacher.logprobs out: the "
                 "student then learns from the teacher's texts, as SIKeD does."
             )
+
+    def check_margins(self, *, offline_is_fine: bool) -> None:
+        """Raises ModelError when the server does not say how sure its model is."""
+        name = self.part.source.model
+        assert name is not None, "settings with source openai have a model"
+        if offline_is_fine and check_endpoint(name, self._options):
+            return
+        if problem := check_margins(name, self._options):
+            raise ModelError(f"models.{self.part.key}: {problem}. Take a server that does, or the margin votes.")
 
     def cost(self, num_prompt_tokens: float, num_generated_tokens: float) -> float:
         endpoint = self.part.source.endpoint

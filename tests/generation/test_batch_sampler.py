@@ -288,6 +288,7 @@ def test_the_engine_gets_the_plan_and_the_stop_texts():
             "max_new_tokens": 8,
             "stop": stop,
             "with_token_ids": False,
+            "margin": None,
         }
 
 

@@ -1,6 +1,7 @@
 """Which weights `siked eval` opens engines with."""
 
 from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,7 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     def open_engines(stage: object, weights: str, *_: object) -> None:
         raise Opened(weights)
 
-    for name in ("connected", "_shown_board"):
+    for name in ("connected", "shown_board"):
         monkeypatch.setattr(standalone_evaluation, name, lambda *_: nullcontext())
     monkeypatch.setattr(standalone_evaluation, "Sampling", sampling)
 
@@ -63,20 +64,21 @@ def test_what_the_run_of_a_student_says_holds_for_it(tiny_model: str, tmp_path, 
     for model in (student, f"file://{student}"):
         (tmp_path / "run/students").mkdir(exist_ok=True)
         (tmp_path / "run/students/iteration_00").mkdir(exist_ok=True)
-        found = standalone_evaluation._settings(model, None, {}, run_dir="r", data={"train": "d"}, engine={})
+        made = partial(standalone_evaluation.evaluation_settings, run_dir="r", data={"train": "d"}, engine={})
+        found = made(model, None)
         assert (found.strategies, found.evaluation.max_new_tokens) == (["pot"], 77)
         assert not found.trust_remote_code
-        given = standalone_evaluation._settings(model, 5, {"samples": 4}, run_dir="r", data={"train": "d"}, engine={})
+        given = made(model, 5, samples={"samples": 4})
         assert given.generation.max_new_tokens == 5
         assert (given.evaluation.samples, found.evaluation.samples) == (4, None)
 
 
 @pytest.mark.parametrize(("num_gpus", "engines"), [(0.0, (1, 0.0)), (0.5, (1, 0.5)), (1.0, (1, 1.0)), (3.0, (3, 1.0))])
 def test_gpus_are_engines(num_gpus: float, engines: tuple[int, float]) -> None:
-    settings = EngineSettings(**standalone_evaluation._engines(num_gpus))
+    settings = EngineSettings(**standalone_evaluation.engines_on(num_gpus))
     assert (settings.num_engines, settings.gpus_per_engine) == engines
 
 
 def test_gpus_and_a_half_are_none() -> None:
     with pytest.raises(UserError, match="whole number"):
-        standalone_evaluation._engines(1.5)
+        standalone_evaluation.engines_on(1.5)

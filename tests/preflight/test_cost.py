@@ -99,10 +99,27 @@ def test_what_a_server_charges_at_most(make_config) -> None:
         "teacher={source: openai, model: big}",
     )
     prices = "{price_per_million_prompt_tokens: 8000000, price_per_million_generated_tokens: 10000000}"
-    problems = SimpleNamespace(train=[SimpleNamespace(question="1 + 1?")])
+    one = SimpleNamespace(problem_id="1", question="1 + 1?")
+    problems = SimpleNamespace(train=[one], validation=[], tests={})
     charges = server_lines(make_config(*settings, f"teacher.endpoint={prices}"), problems)
     assert charges["teacher's server charges"].startswith("1,040.00 at most")
     assert server_lines(make_config(*settings), problems) == {}
+    assert server_lines(make_config(*settings, f"teacher.endpoint={prices}"), SimpleNamespace(train=[])) == {}
+
+
+def test_what_the_server_of_a_further_model_charges_at_most(make_config) -> None:
+    """A cascade asks it once for each held-out problem and each of the test set: 8 bytes and 20 tokens each."""
+    prices = "{price_per_million_prompt_tokens: 1000000, price_per_million_generated_tokens: 10000000}"
+    settings = (
+        "recipe=two_tier",
+        "options={large: big, costs: [1, 5]}",
+        f"models={{big: {{source: openai, model: big, endpoint: {prices}}}}}",
+        "evaluation.max_new_tokens=20",
+        "prompts.student='Q{question}'",
+    )
+    one, other = (SimpleNamespace(problem_id=name, question="1 + 12?") for name in "ab")
+    problems = SimpleNamespace(train=[one], validation=[one], tests={"t": [other]})
+    assert server_lines(make_config(*settings), problems)["big's server charges"].startswith("404.00 at most")
 
 
 def test_existing_rationales_cost_nothing(make_config) -> None:

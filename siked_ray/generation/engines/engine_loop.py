@@ -19,6 +19,8 @@ from typing import Any
 from siked_ray.data.payload import TopK
 from siked_ray.generation.engine import EngineFailure, RequestRejected, Sample, SamplingParameters
 from siked_ray.generation.engines import nucleus
+from siked_ray.generation.engines.vllm_margins import OPTIONS as MARGIN_OPTIONS
+from siked_ray.generation.engines.vllm_margins import margin_of_completion
 from siked_ray.generation.engines.vllm_messages import (
     Answers,
     Draw,
@@ -82,15 +84,16 @@ class EngineLoop:
         self.name = f"vllm {__version__}"
         self._engine: Any = LLMEngine.from_engine_args(EngineArgs(**engine_arguments(model, options)))
         # vLLM's tokenizer asks a thread of a pool each time.
-        self._eos_token_id = self._engine.get_tokenizer().eos_token_id
+        self._tokenizer = self._engine.get_tokenizer()
+        self._eos_token_id = self._tokenizer.eos_token_id
         self._inbox = messages.inbox
         self._channel = channel
         #: Token ids by the number of their prompt.
         self._prompts: dict[int, list[int]] = {}
         #: What is scored, by the number of its request.
         self._scored: dict[int, Score] = {}
-        #: Numbers of the requests whose tokens are wanted.
-        self._with_token_ids: set[int] = set()
+        #: What is wanted of requests beside their texts, by their numbers.
+        self._wanted: dict[int, SamplingParameters] = {}
 
     def run(self) -> None:
         """Step for ever."""
@@ -122,8 +125,8 @@ class EngineLoop:
 
     def _add(self, key: int, draw: Draw) -> None:
         taken = self._request(key, self._prompts[draw.prompt], _sampling_params(draw.parameters, self._eos_token_id))
-        if taken and draw.parameters.with_token_ids:
-            self._with_token_ids.add(key)
+        if taken and (draw.parameters.with_token_ids or draw.parameters.margin):
+            self._wanted[key] = draw.parameters
 
     def _score(self, key: int, score: Score) -> None:
         if self._request(key, score.token_ids, _scoring_params(score.top_k)):
@@ -144,9 +147,7 @@ class EngineLoop:
         key = int(output.request_id)
         if score := self._scored.pop(key, None):
             return key, _top_tokens(output.prompt_logprobs, score)
-        with_token_ids = key in self._with_token_ids
-        self._with_token_ids.discard(key)
-        return key, _sample(output, with_token_ids)
+        return key, _sample(output, self._wanted.pop(key, None), self._tokenizer)
 
     def _load_weights(self, key: int, model: str) -> None:
         try:
@@ -189,6 +190,7 @@ def _sampling_params(parameters: SamplingParameters, eos_token_id: int) -> Any:
         stop=list(parameters.stop) or None,
         stop_token_ids=[eos_token_id],
         output_kind=RequestOutputKind.FINAL_ONLY,
+        **(MARGIN_OPTIONS if parameters.margin else {}),
     )
 
 
@@ -217,14 +219,16 @@ def _top_tokens(flat: Any, score: Score) -> TopK:
     return TopK.of(token_ids[score.first - 1 :, 1:], log_probs[score.first - 1 :, 1:])
 
 
-def _sample(output: Any, with_token_ids: bool) -> Sample:
+def _sample(output: Any, wanted: SamplingParameters | None, tokenizer: Any) -> Sample:
     sample = output.outputs[0]
+    margin = wanted.margin if wanted else None
     return Sample(
         text=sample.text,
         num_prompt_tokens=len(output.prompt_token_ids),
         num_tokens=len(sample.token_ids),
         finished=sample.finish_reason != "length",
-        token_ids=tuple(sample.token_ids) if with_token_ids else (),
+        token_ids=tuple(sample.token_ids) if wanted and wanted.with_token_ids else (),
+        margin=margin_of_completion(margin, sample, tokenizer) if margin else None,
     )
 
 

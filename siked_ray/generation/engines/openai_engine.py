@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 from siked_ray.core.chat_format import PLAIN, ChatFormat
@@ -20,6 +20,7 @@ from siked_ray.generation.engine import Prompt, RequestRejected, Sample, Samplin
 from siked_ray.generation.engines.openai_answers import Garbled, read_answer, read_sample
 from siked_ray.generation.engines.openai_dialect import Dialect
 from siked_ray.generation.engines.openai_endings import explained, final, refused
+from siked_ray.generation.engines.openai_margins import margin_options, read_margin, why_no_margins
 from siked_ray.generation.engines.openai_refusals import ServerRefused
 from siked_ray.generation.engines.openai_retries import Retries, answer_timeout_s
 from siked_ray.generation.engines.openai_scoring import read_scores, scoring_options, why_not_scored
@@ -78,8 +79,13 @@ class OpenAIEngine:
         if parameters.stop:
             options["stop"] = list(parameters.stop)
 
+        margin = parameters.margin
+        if margin:
+            options |= margin_options(self._api)
+
         def read(answer: Any, sent: Mapping[str, Any]) -> Sample:
-            return read_sample(answer, () if "stop" in sent else parameters.stop)
+            sample = read_sample(answer, () if "stop" in sent else parameters.stop)
+            return replace(sample, margin=read_margin(answer, margin)) if margin else sample
 
         return asyncio.run_coroutine_threadsafe(self._complete(prompt.text, options, read), self._loop)
 
@@ -187,6 +193,15 @@ def check_scoring(model: str, options: EndpointOptions, tokenizer: Any, top_k: i
 
     with _client(openai.OpenAI, options, max_retries=1, timeout=60.0) as client:
         reason = why_not_scored(client, model, tokenizer, top_k)
+    return f"{options.base_url} {reason}" if reason else None
+
+
+def check_margins(model: str, options: EndpointOptions) -> str | None:
+    """Why the server cannot say how sure the model is, as a sentence; None when it can."""
+    import openai
+
+    with _client(openai.OpenAI, options, max_retries=1, timeout=60.0) as client:
+        reason = why_no_margins(client, model, options.api)
     return f"{options.base_url} {reason}" if reason else None
 
 

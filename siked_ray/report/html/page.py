@@ -8,6 +8,7 @@ import yaml
 from siked_ray.report import summary_tables
 from siked_ray.report.changes import Changes
 from siked_ray.report.html import plots
+from siked_ray.report.html.cascade_plot import cascade
 from siked_ray.report.html.examples import examples
 from siked_ray.report.html.html_table import rendered
 from siked_ray.report.html.markup import Markup, element, joined
@@ -18,6 +19,7 @@ from siked_ray.report.words import reading
 
 #: Plots that are drawn once, and those that are drawn for each data set.
 _PLOTS: Mapping[str, Callable[[View], Markup]] = {
+    "cascade": cascade,
     "alpha": plots.alpha,
     "divergence": plots.divergence,
     "training_rows": plots.training_rows,

@@ -12,7 +12,9 @@ _LABEL_GAP = 13.0
 _MAX_X_LABELS = 12
 
 
-def line_chart(title: str, categories: Sequence[str], series: Sequence[Series], show: Format) -> Markup:
+def line_chart(
+    title: str, categories: Sequence[str], series: Sequence[Series], show: Format, *, axis: str = "iteration"
+) -> Markup:
     """Lines over equally spaced categories, from 0 up; a category without a value interrupts its line."""
     drawn = [one for one in series if any(value is not None for value in one.values)]
     if not drawn:
@@ -25,7 +27,7 @@ def line_chart(title: str, categories: Sequence[str], series: Sequence[Series], 
         _HEIGHT,
         joined(_grid(level, scale, show) for level in levels),
         joined(_category(index, name, scale) for index, name in enumerate(categories) if scale.has_label(index)),
-        label("iteration", (_LEFT + _RIGHT) / 2, _BOTTOM + 32, anchor="middle"),
+        label(axis, (_LEFT + _RIGHT) / 2, _BOTTOM + 32, anchor="middle"),
         joined(_line(one, categories, scale, show) for one in drawn),
         _names(drawn, scale, show),
     )
