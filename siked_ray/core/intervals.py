@@ -74,7 +74,9 @@ def detectable_difference(num_problems: int, discordance: float) -> float | None
     wanted = _Z_LEVEL * power
     # Squared it is quadratic in δ: (n + z₀.₈²) δ² − 2 √n z₀.₉₇₅ √ψ δ + (z₀.₉₇₅² − z₀.₈²) ψ = 0.
     square, constant = num_problems + _Z_POWER**2, (_Z_LEVEL**2 - _Z_POWER**2) * discordance
-    root = (level * wanted + math.sqrt((level * wanted) ** 2 - square * constant)) / square
+    if (inside := (level * wanted) ** 2 - square * constant) < 0:
+        return None
+    root = (level * wanted + math.sqrt(inside)) / square
     return root if 0 < root <= discordance else None
 
 

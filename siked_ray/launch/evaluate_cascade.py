@@ -62,6 +62,7 @@ def evaluate_cascade(
         config = evaluation_settings(
             os.path.expanduser(model.partition(_SERVER)[0]),
             max_new_tokens,
+            {},
             run_dir=folder,
             recipe="two_tier",
             data={"train": data},

@@ -60,7 +60,7 @@ def evaluate_model(
         config = evaluation_settings(
             model,
             max_new_tokens,
-            samples=samples,
+            samples or {},
             run_dir=folder,
             data={"train": data},
             trust_remote_code=trust_remote_code,
@@ -99,9 +99,7 @@ def evaluate_model(
     return figures | (sampled_figures(list(levels), drawn, config.evaluation) if samples else {})
 
 
-def evaluation_settings(
-    model: str, max_new_tokens: int | None, *, samples: Mapping[str, Any] | None = None, **values: Any
-) -> Config:
+def evaluation_settings(model: str, max_new_tokens: int | None, samples: Mapping[str, Any], **values: Any) -> Config:
     """Settings for an evaluation alone: `values`, then those of the run that the model lies in, else the defaults.
 
     Whether code of the model may run is no matter of the folder in which it is found.
@@ -112,7 +110,7 @@ def evaluation_settings(
         "teacher": values.get("teacher", {"source": "annotations"}),
         "student": (own.student.model_dump() if own else {}) | {"model": model},
         "generation": {"max_new_tokens": num_tokens},
-        "evaluation": {"max_new_tokens": num_tokens, **(samples or {})},
+        "evaluation": {"max_new_tokens": num_tokens, **samples},
     }
     if own:
         values = {"prompts": own.prompts.model_dump(), "strategies": own.strategies} | values

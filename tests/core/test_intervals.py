@@ -79,6 +79,6 @@ def test_it_is_found_in_four_of_five_tries():
     assert 0.72 < shown / 2000 < 0.84, "the exact test is a little more careful than the formula"
 
 
-@pytest.mark.parametrize(("num_problems", "discordance"), [(10, 0.2), (300, 0.0)])
+@pytest.mark.parametrize(("num_problems", "discordance"), [(10, 0.2), (300, 0.0), (1, 0.2), (0, 0.2)])
 def test_where_no_difference_can_show(num_problems: int, discordance: float):
     assert detectable_difference(num_problems, discordance) is None

@@ -65,10 +65,10 @@ def test_what_the_run_of_a_student_says_holds_for_it(tiny_model: str, tmp_path, 
         (tmp_path / "run/students").mkdir(exist_ok=True)
         (tmp_path / "run/students/iteration_00").mkdir(exist_ok=True)
         made = partial(standalone_evaluation.evaluation_settings, run_dir="r", data={"train": "d"}, engine={})
-        found = made(model, None)
+        found = made(model, None, {})
         assert (found.strategies, found.evaluation.max_new_tokens) == (["pot"], 77)
         assert not found.trust_remote_code
-        given = made(model, 5, samples={"samples": 4})
+        given = made(model, 5, {"samples": 4})
         assert given.generation.max_new_tokens == 5
         assert (given.evaluation.samples, found.evaluation.samples) == (4, None)
 

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from siked_ray.core.asks import ask_id
@@ -100,9 +101,9 @@ class StubLab:
         }
         return Model(engines="student", weights=stage.name, fingerprint="")
 
-    def measure(self, stage: StageId, answers: Mapping[str, Rollouts], against: Any = None, _: Any = None) -> Any:
-        ids = {Split.VALIDATION.value: list(self.held_out)}
-        figures = measured(self.storage, ids, answers, against or {}, self.strategies)
+    def measure(self, stage: StageId, answers: Mapping[str, Rollouts], against: Any = None, *_: Any) -> Any:
+        config: Any = SimpleNamespace(strategies=self.strategies)
+        figures = measured(self.storage, config, answers, against or {})
         self.committed.append(Told(stage, figures))
         return figures
 
