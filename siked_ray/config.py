@@ -189,11 +189,19 @@ def _resolve_prompts(prompts: Any, base: Path) -> Any:
     for path in (Path(prompts), base / prompts):
         if path.is_file():
             return _read_yaml(path)
-    raise ConfigError(f"prompts: {prompts!r} is neither `default`, `world` nor a YAML file; set it to one of these.")
+    raise ConfigError(
+        f"prompts: {prompts!r} is neither `default`, `world`, `views`, `world_views` nor a YAML file; set it to one of "
+        "these."
+    )
 
 
 def _built_in(name: str) -> dict[str, Any]:
-    return read_yaml(files("siked_ray").joinpath("prompts", f"{name}.yaml").read_text(encoding="utf-8"))
+    """The texts of a file of ours; one that `extends` another has its changes alone."""
+    texts: dict[str, Any] = read_yaml(
+        files("siked_ray").joinpath("prompts", f"{name}.yaml").read_text(encoding="utf-8")
+    )
+    base = texts.pop("extends", None)
+    return _merged(_built_in(base), texts) if base else texts
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

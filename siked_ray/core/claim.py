@@ -21,7 +21,7 @@ class Record(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """`one` against `other` on the same problems: the difference of their free accuracies, its 95 % interval, and the
+    """`one` against `other` on the same problems: the difference of their accuracies, its 95 % interval, and the
     two-sided p of McNemar's exact test."""
 
     one: str

@@ -7,10 +7,12 @@ from enum import StrEnum
 
 
 class AnswerKind(StrEnum):
-    """How the answer of a completion is obtained: read from its text, or by running it as a program."""
+    """How the answer of a completion is obtained: read from its text, by running it as a program, or by working out
+    the arithmetic that it is."""
 
     TEXT = "text"
     PROGRAM = "program"
+    EQUATION = "equation"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,8 +27,8 @@ class Demonstration:
 class Strategy:
     """One way of solving.
 
-    `answer_markers` precede the answer in a completion of kind TEXT, tried in this order; for PROGRAM
-    they are unused. `instruction` and `demonstrations` make the teacher's prompt.
+    `answer_markers` precede the answer in a completion of kind TEXT, tried in this order; for other
+    kinds they are unused. `instruction` and `demonstrations` make the teacher's prompt.
     """
 
     name: str

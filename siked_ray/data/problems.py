@@ -8,13 +8,13 @@ from typing import overload
 from siked_ray.core.ids import problem_id, unit_interval
 from siked_ray.core.problem import Problem
 from siked_ray.data.golds import ExclusionReason, UnusableAnswer, as_found, canonical_answer
-from siked_ray.data.loaders import asdiv, chat, columns, gsm8k, instructions, multiarith, svamp
+from siked_ray.data.loaders import asdiv, chat, columns, gsm8k, instructions, mathqa, multiarith, svamp
 from siked_ray.data.loaders.level_column import level_reader
 from siked_ray.data.loaders.rows import RawProblem, Row, SourceTable, check_texts
 from siked_ray.data.loaders.sources import read_table
 from siked_ray.errors import DataError
 
-_LAYOUTS = (gsm8k, svamp, asdiv, multiarith, instructions, chat)
+_LAYOUTS = (gsm8k, svamp, asdiv, multiarith, mathqa, instructions, chat)
 _WORLD = "world:"
 #: Less than the distance between any two positions that a hash can give.
 _TINY = 1e-12
@@ -73,9 +73,9 @@ def load_problems(
 
     `path_or_hub_name` is a local path or URL (JSON lines, a JSON list, CSV, Parquet, ASDiv.xml, a directory of
     Parquet files or of `save_to_disk`), a Hub name `owner/name[:config][/split]`, or `world:train` / `world:test`.
-    GSM8K, SVAMP, ASDiv, MultiArith, Alpaca, MetaMathQA, NuminaMath and conversations are recognised by their columns;
-    naming a column of questions or answers turns that off (`reward_model.ground_truth` is a column within a mapping).
-    `limit` keeps the first problems of the set; what is excluded never depends on it.
+    GSM8K, SVAMP, ASDiv, MultiArith, MathQA, Alpaca, MetaMathQA, NuminaMath and conversations are recognised by their
+    columns; naming a column of questions or answers turns that off (`reward_model.ground_truth` is a column within a
+    mapping). `limit` keeps the first problems of the set; what is excluded never depends on it.
 
     Records without a checkable gold are excluded with a reason. Of equal questions the first is kept if all their
     answers agree, and none if they do not: nobody knows which answer is right.

@@ -10,7 +10,7 @@ from siked_ray.core.verdict import Verdict
 from siked_ray.data import run_directory as names
 from siked_ray.data.storage import Storage
 from siked_ray.data.tables import read_columns
-from siked_ray.evaluation import GradedAnswer, compare_free, evaluate_dataset
+from siked_ray.evaluation import GradedAnswer, compare_answers, evaluate_dataset
 from siked_ray.evaluation.levels import evaluate_levels
 from siked_ray.evaluation.sampled import evaluate_samples, powers_of_two
 from siked_ray.evaluation.token_by_token import token_by_token
@@ -87,8 +87,9 @@ def measured(
         answered = {outcome.problem_id for outcome in before}
         for name, one in answers.items():
             if not answered.isdisjoint(levels[name]):
-                paired = compare_free(list(levels[name]), before, outcomes[one.folder])
-                figures = {"iteration": earlier.stage.iteration, **asdict(paired)}
+                paired = compare_answers(list(levels[name]), before, outcomes[one.folder], earlier.compared)
+                asked = {} if earlier.compared == FREE else {"requested": earlier.compared}
+                figures = {"iteration": earlier.stage.iteration, **asked, **asdict(paired)}
                 metrics[name].setdefault("paired", {})[label] = figures
     drawn = read_outcomes(storage, samples.folder) if samples else []
     for name, one in answers.items():

@@ -128,7 +128,8 @@ class Sampling:
     ) -> tuple[SamplingReport, int]:
         """Sample and compact; also how many free rows were taken over from forced ones (`generation.tag_alone`)."""
         report, num_taken_over = SamplingReport(), 0
-        if self._config.engine_of(STUDENT).is_deterministic and _has_twins(asked, how):
+        views = self._config.prompts.templates().of_strategy
+        if self._config.engine_of(STUDENT).is_deterministic and not views and _has_twins(asked, how):
             forced = [name for name in asked.requested if name != FREE]
             report = self._student(stage, weights, replace(asked, requested=(*forced, TAG_ALONE)), how, sink, title)
             asks = self._asks(asked, asked.requested, StudentPrompts)

@@ -68,11 +68,13 @@ def evaluate_dataset(
     )
 
 
-def compare_free(problem_ids: Sequence[str], before: Iterable[GradedAnswer], after: Iterable[GradedAnswer]) -> Paired:
-    """The free completions of two students on the same problems."""
+def compare_answers(
+    problem_ids: Sequence[str], before: Iterable[GradedAnswer], after: Iterable[GradedAnswer], requested: str = FREE
+) -> Paired:
+    """The free completions of two students on the same problems, or those of a strategy."""
     return compare(
-        [solves(answers, FREE) for answers in by_problem(problem_ids, before)],
-        [solves(answers, FREE) for answers in by_problem(problem_ids, after)],
+        [solves(answers, requested) for answers in by_problem(problem_ids, before)],
+        [solves(answers, requested) for answers in by_problem(problem_ids, after)],
     )
 
 

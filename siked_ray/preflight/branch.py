@@ -5,6 +5,7 @@ Files of the other run are linked (copied where they cannot be), its ledger reco
 stage is taken over when this run comes to it, if it was made from the same.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +27,7 @@ _OF_AN_ITERATION = (Kind.ROLLOUTS, Kind.MIXTURE, Kind.TRAINING, Kind.ANSWERS, Ki
 _TEACHER_KEYS = ("data.", "teacher.", "prompts.")
 #: Settings that fingerprints do not hold.
 _UNDER_FINGERPRINTS = (*_TEACHER_KEYS, "student.", "seed")
+_PROMPT = re.compile(r"prompts\.(?:strategies\.(?P<strategy>\w+)\.)?(?P<name>\w+)")
 _STUDENT_KEYS = (*_TEACHER_KEYS, "student.", "strategies", "evaluation.max_new_tokens", "evaluation.samples")
 
 
@@ -102,6 +104,8 @@ def _check_settings(branch: Branch, config: Config) -> None:
         keys = _UNDER_FINGERPRINTS
     refused = [one for one in differing_keys(branch.config, config) if one.startswith(keys)]
     nothing_scored = branch.config.teacher is None or branch.config.teacher.logprobs is None
+    if branch.iteration is None and not branch.by_fingerprint:
+        refused = [one for one in refused if not _is_no_prompt_of_the_teacher(one, config)]
     if nothing_scored or branch.by_fingerprint:  # a stage's own fingerprint has it
         refused = [one for one in refused if not one.startswith("teacher.logprobs:")]
     sampled = config.strategies if branch.by_fingerprint else branch.config.strategies
@@ -117,6 +121,14 @@ def _check_settings(branch: Branch, config: Config) -> None:
             f"start_from goes on after iteration {branch.iteration}, and iterations.max is {config.iterations.max}; "
             f"set iterations.max to {branch.iteration + 1} or more."
         )
+
+
+def _is_no_prompt_of_the_teacher(difference: str, config: Config) -> bool:
+    """What the student is asked by, and what is of a strategy that is not in use."""
+    prompt = _PROMPT.match(difference)
+    if prompt is None:
+        return False
+    return prompt["name"] == "student" or prompt["strategy"] not in (None, *config.strategies)
 
 
 def _problems(storage: Storage, split: str) -> list[Problem]:

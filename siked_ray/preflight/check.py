@@ -25,6 +25,7 @@ from siked_ray.preflight.problem_sets import (
     split_training,
 )
 from siked_ray.preflight.same_tokenizer import check_same_tokens
+from siked_ray.preflight.view_checks import check_sources, check_templates
 from siked_ray.settings import STUDENT, TEACHER
 from siked_ray.sources import further, sampled, written
 from siked_ray.sources.existing import read_rationales
@@ -54,9 +55,10 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
     """
     check_loggers(config.training.loggers)
     _check_base_precision(config)
+    notes = check_templates(config)
     models = _models(config, offline_is_fine)
     check_margins(config, offline_is_fine=offline_is_fine)
-    notes = check_same_tokens(config, models[STUDENT], models.get(TEACHER), offline_is_fine=offline_is_fine)
+    notes += check_same_tokens(config, models[STUDENT], models.get(TEACHER), offline_is_fine=offline_is_fine)
     try:
         problems, tests = load_training_set(config), load_test_sets(config)
         check_columns(config)
@@ -79,6 +81,7 @@ def check(config: Config, *, offline_is_fine: bool = False) -> Checked:
             f"{config.data.train_shown} gives {len(train)} training and {len(validation)} held-out problems{without}; "
             "both are needed. Raise data.limit, or change data.validation_fraction."
         )
+    check_sources(config)
     for source in written(config):
         read_rationales(source, train)
     check_row_length(config, models[STUDENT], train)

@@ -72,8 +72,9 @@ def longest_prompt_tokens(facts: ModelFacts, role: str, config: Config, question
                 len(encode_prompt(facts.tokenizer, teacher_prompt(templates, strategy, question)))
                 for strategy in strategies
             ]
-        prompt = len(encode_prompt(facts.tokenizer, student_prompt(templates, question)))
-        return [prompt + len(facts.tokenizer(strategy.tag)["input_ids"]) for strategy in strategies]
+        texts = {one.name: student_prompt(templates, question, one.name) for one in strategies}
+        prompts = {text: len(encode_prompt(facts.tokenizer, text)) for text in {*texts.values()}}
+        return [prompts[texts[one.name]] + len(facts.tokenizer(one.tag)["input_ids"]) for one in strategies]
 
     shortest = min(min(num_tokens(question)) for question in by_length[:_NUM_MEASURED])
     longest = max(max(num_tokens(question)) for question in by_length[-_NUM_MEASURED:])

@@ -18,7 +18,7 @@ from siked_ray.core.stage import Kind, StageId
 from siked_ray.core.stopping import Decision, Spent
 from siked_ray.core.training_plan import Length
 from siked_ray.errors import ConfigError
-from siked_ray.evaluation import compare_free, evaluate_dataset
+from siked_ray.evaluation import compare_answers, evaluate_dataset
 from siked_ray.preflight.check import Checked
 from siked_ray.recipes import recipe_named
 from siked_ray.recipes.verbs import Asked, Figures, Model, Reading, Rollouts, Scores, Table
@@ -106,7 +106,7 @@ class CountingLab:
         self._parts = tuple(source.part for source in sampled(config))
         unsolved = ["a problem"]
         self._figures = asdict(evaluate_dataset(unsolved, (), config.strategies)) | {"quarantined": 0}
-        self._paired = asdict(compare_free(unsolved, (), ()))
+        self._paired = asdict(compare_answers(unsolved, (), ()))
 
     def model(self, name: str) -> Model:
         self._config.require_model(name)

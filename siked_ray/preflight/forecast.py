@@ -37,6 +37,8 @@ def first_prompts(config: Config, checked: Checked) -> Mapping[str, str]:
         if strategy.name in asked:
             prompts[f"teacher's prompt · {strategy.name}"] = teacher_prompt(templates, strategy, question)
     prompts["student's prompt"] = student_prompt(templates, question)
+    views = [name for name in config.strategies if name in templates.of_strategy]
+    prompts |= {f"student's prompt · {name}": student_prompt(templates, question, name) for name in views}
     prompts["student's response"] = student_response(config.strategies[0], "…")
     return prompts
 

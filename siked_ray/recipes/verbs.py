@@ -5,7 +5,7 @@ lies in the run directory, never the data.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from siked_ray.core.asks import Render
@@ -13,6 +13,7 @@ from siked_ray.core.margin import Margin
 from siked_ray.core.merge_rule import MergeRule
 from siked_ray.core.objective import ObjectiveSpec
 from siked_ray.core.problem import Split
+from siked_ray.core.rollout import FREE
 from siked_ray.core.rule import Rule
 from siked_ray.core.sampling_plan import SamplingPlan
 from siked_ray.core.stage import StageId
@@ -38,12 +39,18 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rollouts:
-    """A folder of samples with their verdicts, and their margins where the plan has one."""
+    """A folder of samples with their verdicts, and their margins where the plan has one. Where they are measured
+    against others, `compared` says which: the free ones, or those of a strategy."""
 
     stage: StageId
     folder: str
     fingerprint: str
     margin: Margin | None = None
+    compared: str = FREE
+
+    def asked_for(self, strategy: str) -> "Rollouts":
+        """The same samples, to be compared as those of a strategy."""
+        return replace(self, compared=strategy, fingerprint=f"{self.fingerprint}:{strategy}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,8 +156,9 @@ class Lab(Protocol):
         samples: Rollouts | None = None,
     ) -> Figures:
         """What answers to problem sets are worth: free, forced, oracle, intervals; and, problem by problem, against
-        the answers of other models; and, with a `reading`, token by token against the teacher; and, with `samples` of
-        the same problems at T > 0, by pass@k and the majority of k."""
+        the answers of other models, the free ones or those that were `asked_for`; and, with a `reading`, token by
+        token against the teacher; and, with `samples` of the same problems at T > 0, by pass@k and the majority of k.
+        """
 
     def decide(self, stage: StageId, make: Callable[[], Decision]) -> Decision:
         """Record a decision with its reason; `make` is pure."""

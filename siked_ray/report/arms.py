@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from siked_ray.report.numbers import count, decimals, duration, percent, percent_range, points, rate
+from siked_ray.report.numbers import count, decimals, duration, percent, percent_range, points_between, rate
 from siked_ray.report.summary_tables import SummaryTable
 from siked_ray.report.view import View, interval, number, title_of
 
@@ -78,10 +78,10 @@ def _evaluation(arm: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _difference(metrics: Mapping[str, Any]) -> str:
-    """From the first student that it was compared with."""
+    """From the first student whose free answers it was compared with; others are shown with what was asked for."""
     for other, paired in (metrics.get("paired") or {}).items():
-        low, high = (f"{bound * 100:+.1f}".replace("-", "−") for bound in paired["interval"])
-        return f"{other}: {points(paired['difference'])} [{low}, {high}]"
+        if "requested" not in paired:
+            return f"{other}: {points_between(paired['difference'], paired['interval'])}"
     return "–"
 
 

@@ -64,6 +64,10 @@ def _use(settings: Mapping[str, Any]) -> Iterator[str]:
     yield "## Use\n"
     yield "The prompt, as it was trained on (put through the chat template where the tokenizer has one):\n"
     yield f"```\n{settings['prompts']['student']}\n```\n"
+    for name, one in settings["prompts"].get("strategies", {}).items():
+        if name in settings["strategies"] and one.get("student"):
+            yield f"Asked for {name}:\n"
+            yield f"```\n{one['student']}\n```\n"
     system = settings["student"].get("system_prompt")
     if system:
         yield f"The system message before it:\n\n```\n{system}\n```\n"

@@ -1,6 +1,7 @@
 """Figures as text, and the interval of an accuracy."""
 
 import math
+from collections.abc import Sequence
 
 #: Normal quantile of a 95 % interval.
 _Z = 1.96
@@ -60,6 +61,12 @@ def points(difference: float) -> str:
     """A difference of two accuracies in percentage points, with its sign."""
     value = round(difference * 100, 1)
     return "no difference" if value == 0 else f"{value:+.1f} points".replace("-", "−")
+
+
+def points_between(difference: float, interval: Sequence[float]) -> str:
+    """The same with its interval."""
+    low, high = (f"{bound * 100:+.1f}".replace("-", "−") for bound in interval)
+    return f"{points(difference)} [{low}, {high}]"
 
 
 def probability(p: float) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from siked_ray.report import accuracy_tables, attempt_tables, cascade_tables, summary_tables, token_tables
+from siked_ray.report import accuracy_tables, attempt_tables, cascade_tables, summary_tables, token_tables, view_tables
 from siked_ray.report.arms import arms, merged, sampled_arms
 from siked_ray.report.changes import Changes
 from siked_ray.report.summary_tables import SummaryTable
@@ -22,6 +22,8 @@ class Section:
 def sections(view: View, changes: Changes | None) -> list[Section]:
     """The sections that a run has figures for."""
     found = [_section("What came out", [], view, summary_tables.claims)] if view.claims else []
+    if view.views:
+        found.append(_section("Views", [], view, view_tables.asked_for_views, view_tables.views))
     if view.evaluated:
         found += [
             _section("Accuracy", ["accuracy"], view, *_ACCURACIES),

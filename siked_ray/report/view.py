@@ -46,6 +46,7 @@ class View:
         self.datasets = _unique(name for entry in self.iterations for name in _evaluation(entry))
         self.arms: Sequence[Mapping[str, Any]] = summary.get("arms") or []
         self.cascade: Mapping[str, Mapping[str, Any]] = summary.get("cascade") or {}
+        self.views: Mapping[str, Mapping[str, Mapping[str, int]]] = summary.get("views") or {}
         self.claims: Sequence[Mapping[str, Any]] = summary.get("claims") or []
         self.control: Mapping[str, Any] | None = summary.get("control")
         self.stages: Sequence[Mapping[str, Any]] = summary.get("stages") or []

@@ -23,12 +23,18 @@ class ExampleSettings(Settings):
 class StrategyPrompt(Settings):
     """How a strategy is asked for and how its answer is read."""
 
-    kind: AnswerKind = Field(description="`text`: read the answer; `program`: run the completion.")
+    kind: AnswerKind = Field(
+        description="`text`: read the answer; `program`: run the completion; `equation`: work out its last line."
+    )
     instruction: str = Field(description="What the teacher is told to do.")
     answer_markers: list[NonEmptyText] = Field(
         default=[], description="Texts before the answer; empty: the built-in ones."
     )
     demonstrations: list[ExampleSettings] = Field(default=[], description="Worked examples of the few-shot prompt.")
+    student: Annotated[str | None, ADDED] = Field(
+        default=None,
+        description="The student's template for this strategy, with {question} and what asks for it (docs/mint.md).",
+    )
 
     def record(self, name: str) -> Strategy:
         """The strategy as a plain record."""
@@ -70,6 +76,8 @@ class PromptSettings(Settings):
     def _templates_render(self) -> "PromptSettings":
         for name, fields in _TEMPLATE_FIELDS.items():
             _check_template(name, getattr(self, name), fields)
+        for name, template in self._of_strategies().items():
+            _check_template(f"strategies.{name}.student", template, _TEMPLATE_FIELDS["student"])
         return self
 
     @field_validator("strategies")
@@ -86,8 +94,15 @@ class PromptSettings(Settings):
     def templates(self) -> PromptTemplates:
         """The templates as plain values."""
         return PromptTemplates(
-            teacher=self.teacher, demonstration=self.demonstration, student=self.student, stop=tuple(self.stop)
+            teacher=self.teacher,
+            demonstration=self.demonstration,
+            student=self.student,
+            stop=tuple(self.stop),
+            of_strategy=self._of_strategies(),
         )
+
+    def _of_strategies(self) -> dict[str, str]:
+        return {name: one.student for name, one in self.strategies.items() if one.student is not None}
 
     def all_thought_tags(self) -> ThoughtTags:
         """The built-in tags and those of these settings."""

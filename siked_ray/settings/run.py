@@ -50,7 +50,9 @@ class Config(Settings):
     strategies: Annotated[list[str], Field(min_length=1)] = Field(
         default=["cot", "l2m", "pot"], description="Strategies in use; each has an entry in prompts.strategies."
     )
-    prompts: PromptSettings = Field(description="`default`, `world`, a YAML file, or the texts themselves.")
+    prompts: PromptSettings = Field(
+        description="`default`, `world`, `views`, `world_views`, a YAML file, or the texts themselves."
+    )
     engine: EngineSettings = EngineSettings()
     generation: GenerationSettings = GenerationSettings()
     mixture: MixtureSettings = MixtureSettings()

@@ -23,7 +23,7 @@ class TeacherSource(ChatSettings):
 
     source: Literal[SampledSourceName, WrittenSourceName] = Field(
         description="`vllm`: sample `model`; `openai`: the same from a server; `dataset`: rationales in `path`; "
-        "`annotations`: GSM8K's own solutions in `path`."
+        "`annotations`: what the authors of data sets wrote, in `path` (docs/mint.md)."
     )
     model: str | None = Field(
         default=None,
@@ -31,7 +31,8 @@ class TeacherSource(ChatSettings):
         "`world:teacher`; with `openai` the server's name of it.",
     )
     path: str | list[str] | None = Field(
-        default=None, description="Rationales, or GSM8K's file (default: `data.train`); a list puts several together."
+        default=None,
+        description="Rationales, or annotated data sets (default: `data.train`); a list puts several together.",
     )
     socratic_path: str | None = Field(default=None, description="GSM8K's sub-question file: `l2m` rationales.")
     endpoint: EndpointSettings = EndpointSettings()

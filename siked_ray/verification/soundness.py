@@ -7,6 +7,7 @@ concludes. A program is only asked whether it computes with the numbers of its q
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from siked_ray.core.reasoning import Reasoning, Steps
@@ -27,7 +28,9 @@ def reasoning_of(strategy: Strategy, question: str, rationale: str, answer: str)
     """The reasoning of a rationale that gave `answer` (the predicted one). Never raises for what a rationale holds."""
     if strategy.kind is AnswerKind.PROGRAM:
         return Reasoning(uses_question_numbers=_uses_numbers(question, rationale))
-    return Reasoning(steps=steps_of(rationale, answer, strategy.answer_markers or DEFAULT_MARKERS))
+    steps = steps_of(rationale, answer, strategy.answer_markers or DEFAULT_MARKERS)
+    computed = strategy.kind is AnswerKind.EQUATION  # its answer is what its last line comes to
+    return Reasoning(steps=replace(steps, reaches_answer=True) if computed else steps)
 
 
 def steps_of(rationale: str, answer: str, markers: Sequence[str] = DEFAULT_MARKERS) -> Steps:

@@ -7,6 +7,7 @@ from siked_ray.core.strategy import AnswerKind, Strategy, split_tag
 from siked_ray.core.thoughts import has_thoughts, separate_thoughts
 from siked_ray.core.verdict import Judgement, Verdict
 from siked_ray.errors import ConfigError, VerificationError
+from siked_ray.verification.calculation import NoCalculation, shown, value_of
 from siked_ray.verification.choices import choice_in
 from siked_ray.verification.equivalence import (
     Comparison,
@@ -106,6 +107,8 @@ class Verifier:
         try:
             if known.kind is AnswerKind.PROGRAM:
                 return self._judge_program(completion, answer)
+            if known.kind is AnswerKind.EQUATION:
+                return _judge_equation(completion, answer)
             return _judge_text(known, completion, answer, truncated, compare)
         except VerificationError:
             raise
@@ -149,6 +152,17 @@ class Verifier:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _judge_equation(completion: str, answer: str) -> Judgement:
+    try:
+        value = shown(value_of(completion))
+    except NoCalculation as error:
+        return Judgement(verdict=Verdict.UNPARSED, predicted=None, reason=f"cannot be checked: {error}"[:300])
+    found = compare_without_symbols(value, answer)
+    if found is None or not found.equal:
+        return Judgement(verdict=Verdict.WRONG, predicted=value[:_MAX_PREDICTED_CHARS], reason="equation; not equal")
+    return Judgement(verdict=Verdict.CORRECT, predicted=value, reason=f"equation; {found.layer}")
 
 
 def _judge_text(

@@ -2,7 +2,7 @@ import pytest
 
 from siked_ray.core.rollout import FREE
 from siked_ray.core.verdict import Verdict
-from siked_ray.evaluation import GradedAnswer, compare_free, evaluate_dataset
+from siked_ray.evaluation import GradedAnswer, compare_answers, evaluate_dataset
 
 STRATEGIES = ["cot", "l2m", "pot"]
 
@@ -49,9 +49,17 @@ def test_intervals_are_around_what_they_belong_to():
 
 def test_two_students_are_compared_problem_by_problem():
     better = [outcome(problem, FREE, Verdict.CORRECT, "cot") for problem in "234"]
-    paired = compare_free(["1", "2", "3", "4"], OUTCOMES, better)
+    paired = compare_answers(["1", "2", "3", "4"], OUTCOMES, better)
     assert (paired.num_problems, paired.gained, paired.lost) == (4, 3, 1)
     assert paired.difference == 0.5
+
+
+def test_two_students_are_compared_as_they_were_asked():
+    before = [outcome("1", "cot", Verdict.CORRECT), outcome("2", "cot", Verdict.WRONG)]
+    after = [outcome("1", "pot", Verdict.CORRECT), outcome("2", "cot", Verdict.CORRECT)]
+    after += [outcome("1", FREE, Verdict.CORRECT)]
+    paired = compare_answers(["1", "2"], before, after, "cot")
+    assert (paired.gained, paired.lost) == (1, 1)
 
 
 def test_the_free_choice_counts_for_the_oracle():

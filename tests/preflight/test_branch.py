@@ -283,3 +283,18 @@ def test_what_the_teacher_scored_comes_along(make_config, monkeypatch, with_scor
 def test_a_run_without_scores_can_be_scored_later(make_config, monkeypatch, parent: Run, with_scores: list[str]):
     branched(make_config, monkeypatch, parent, "teacher", *SCORED, "iterations.max=0").finish()
     assert with_scores == ["scores_teacher", "reading_teacher_00", "reading_student_00"]
+
+
+def test_the_teachers_rollouts_serve_students_that_are_asked_by_other_prompts(make_config, parent: Run):
+    """MinT's views on a run of SIKeD: their suffixes are the student's, and strategies that are not in use nobody's."""
+    mint = ("recipe=mint", "prompts=world_views")
+    unused = "prompts.strategies.l2m.instruction=Ask."
+    branch = find_branch(branch_settings(make_config, parent, "teacher", *mint, unused))
+    assert branch is not None and branch.iteration is None
+    for point, more, refused in (
+        ("0", (), r"prompts\.strategies\.cot\.student"),
+        ("teacher", ("prompts.strategies.cot.instruction=Think.",), r"prompts\.strategies\.cot\.instruction"),
+        ("teacher", ("strategies=[cot, l2m]",), "strategies: l2m was not sampled there"),
+    ):
+        with pytest.raises(ConfigError, match=refused):
+            find_branch(branch_settings(make_config, parent, point, *mint, *more))

@@ -90,6 +90,11 @@ def program_of(question: str, solution: str, answer: str) -> str:
     return "\n".join([*lines, f"answer = {last}"])
 
 
+def annotations(solution: str) -> list[str]:
+    """The calculator's marks, `48/2=24`, in their order."""
+    return [mark for mark in _ANNOTATION.findall(solution) if mark.strip()]
+
+
 def without_annotations(solution: str) -> str:
     """The solution as its author wrote it, without the calculator's marks."""
     return _ANNOTATION.sub("", solution)
