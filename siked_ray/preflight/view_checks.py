@@ -11,10 +11,8 @@ _QUESTION = "{question}"
 
 def check_templates(config: Config) -> list[str]:
     """Sentences on views that differ before the question. Raises ConfigError where the recipe has no views, and
-    templates are given for some; and for what the recipe itself refuses."""
+    templates are given for some."""
     recipe = recipe_named(config.recipe)
-    if check := getattr(recipe, "check", None):
-        check(config)
     of_strategy = config.prompts.templates().of_strategy
     own = [name for name in config.strategies if name in of_strategy]
     if not own or getattr(recipe, "VIEWS", False):
