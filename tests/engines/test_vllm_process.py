@@ -6,9 +6,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psutil
 import pytest
+import torch
+from transformers import AutoModelForCausalLM
 
 from siked_ray.data.encoding import encode_prompt, load_tokenizer
 from siked_ray.generation.engine import EngineFailure, Prompt, RequestRejected, SamplingParameters
@@ -80,6 +83,33 @@ def test_it_samples_by_seed_and_refuses_what_does_not_fit_and_says_when_its_proc
         in_flight[-1].result(timeout=30)
     with pytest.raises(EngineFailure, match="has stopped"):
         engine.submit(prompt, parameters())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_weights_that_are_replaced_are_those_of_an_engine_that_opens_with_them(make_model, tied: bool, dtype: str):
+    """All of them, the head too: vLLM's CPU build keeps a packed copy of it."""
+    first, second = (make_model(name, tie_word_embeddings=tied) for name in ("first", "second"))
+    model = AutoModelForCausalLM.from_pretrained(second)
+    torch.manual_seed(7)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    model.save_pretrained(second)
+    text, options = list(range(2, 60)), replace(OPTIONS, dtype=dtype, top_k=4)
+    found = {}
+    for name, weights in {"opened": [second], "replaced": [first, second]}.items():
+        engine = VllmEngine(weights[0], options)
+        try:
+            for other in weights[1:]:
+                before = engine.score(text, 1, 4).result()
+                engine.load_weights(other)
+            found[name] = engine.score(text, 1, 4).result()
+        finally:
+            engine.close()
+    assert (found["opened"].log_probs_RK == found["replaced"].log_probs_RK).all()
+    assert (found["opened"].token_ids_RK == found["replaced"].token_ids_RK).all()
+    assert not (before.log_probs_RK == found["opened"].log_probs_RK).all(), "the first weights say something else"
 
 
 def test_weights_that_cannot_be_loaded_are_named(engine: VllmEngine):

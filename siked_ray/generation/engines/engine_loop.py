@@ -82,6 +82,7 @@ class EngineLoop:
 
         nucleus.install()
         self.name = f"vllm {__version__}"
+        self._use_gpu = options.use_gpu
         self._engine: Any = LLMEngine.from_engine_args(EngineArgs(**engine_arguments(model, options)))
         # vLLM's tokenizer asks a thread of a pool each time.
         self._tokenizer = self._engine.get_tokenizer()
@@ -152,6 +153,8 @@ class EngineLoop:
     def _load_weights(self, key: int, model: str) -> None:
         try:
             self._engine.collective_rpc("reload_weights", kwargs={"weights_path": model})
+            if not self._use_gpu:
+                self._engine.collective_rpc(_pack_heads)
             self._engine.reset_prefix_cache()
         except Exception as error:
             traceback.print_exc()
@@ -176,6 +179,16 @@ def main(descriptor: int) -> None:
         channel.send(Failed("".join(traceback.format_exception_only(error)).strip()))
     finally:
         os._exit(1)  # whatever vLLM's threads are doing
+
+
+def _pack_heads(worker: Any) -> None:
+    """Pack the head's weights again. vLLM's CPU build multiplies by a packed copy, and a reload (0.32) leaves that of a
+    head that is tied to the embeddings as it was: files have no weights of its own."""
+    from vllm.model_executor.layers.vocab_parallel_embedding import ParallelLMHead
+
+    for module in worker.model_runner.model.modules():
+        if isinstance(module, ParallelLMHead):
+            module.quant_method.process_weights_after_loading(module)
 
 
 def _sampling_params(parameters: SamplingParameters, eos_token_id: int) -> Any:
