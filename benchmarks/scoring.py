@@ -1,6 +1,6 @@
 """How fast an engine scores given texts, against its prefill of the same texts without log-probabilities.
 
-    python benchmarks/scoring.py MODEL [--texts 96] [--top-k 16] [--repetitions 3]
+    python benchmarks/scoring.py MODEL [--texts 96] [--top-k 16] [--repetitions 3] [--dtype bfloat16]
 
 MODEL is a folder or a .gguf file. The texts are GSM8K's questions and solutions, each behind a number of its own, so
 that the engine knows no prefix of it; a text that is only prefilled gets one greedy token. One engine, the two ways in
@@ -35,6 +35,7 @@ def main() -> None:
     arguments.add_argument("--top-k", type=int, default=16)
     arguments.add_argument("--repetitions", type=int, default=3)
     arguments.add_argument("--threads", type=int, default=os.cpu_count())
+    arguments.add_argument("--dtype", default="auto", help="of the engine's weights; float16 is slow on CPUs")
     options = arguments.parse_args()
     print(json.dumps(measure(options), indent=2))
 
@@ -85,7 +86,7 @@ def _engine_options(options: argparse.Namespace) -> EngineOptions:
         num_threads=options.threads,
         max_num_seqs=64,
         max_model_len=512,
-        dtype="auto",
+        dtype=options.dtype,
         kv_cache_gib=2.0,
         gpu_memory_utilization=0.0,
         tensor_parallel_size=1,

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from siked_ray.core.credentials import keys_with_credentials
 from siked_ray.errors import ConfigError
-from siked_ray.recipes import recipe_named
+from siked_ray.recipes import RECIPES, recipe_named
 from siked_ray.settings import Config
 from siked_ray.settings.base import Settings, leave_out_additions
 from siked_ray.settings.messages import sentences
@@ -56,9 +56,10 @@ def load_values(values: dict[str, Any], *, base: Path, shown: str) -> Config:
     if getattr(recipe, "NEEDS_TEACHER", False):
         config.require_teacher()
     if config.control and not getattr(recipe, "HAS_CONTROL", False):
+        loops = ", ".join(name for name in RECIPES if getattr(recipe_named(name), "HAS_CONTROL", False))
         raise ConfigError(
-            f"control: recipe {config.recipe} has no loop to hold against a twin; leave control out, or take recipe "
-            "siked, on_policy or smart."
+            f"control: recipe {config.recipe} has no loop to hold against a twin; leave control out, or take one of "
+            f"{loops}."
         )
     return _with_options(config)
 
@@ -184,15 +185,14 @@ def _resolve_prompts(prompts: Any, base: Path) -> Any:
         return _merged(_built_in("default"), prompts)
     if not isinstance(prompts, str):
         return prompts
-    if files("siked_ray").joinpath("prompts", f"{prompts}.yaml").is_file():
+    ours = files("siked_ray").joinpath("prompts")
+    if ours.joinpath(f"{prompts}.yaml").is_file():
         return _built_in(prompts)
     for path in (Path(prompts), base / prompts):
         if path.is_file():
             return _read_yaml(path)
-    raise ConfigError(
-        f"prompts: {prompts!r} is neither `default`, `world`, `views`, `world_views` nor a YAML file; set it to one of "
-        "these."
-    )
+    known = ", ".join(sorted(f"`{one.name.removesuffix('.yaml')}`" for one in ours.iterdir()))
+    raise ConfigError(f"prompts: {prompts!r} is neither one of {known} nor a YAML file; set it to one of these.")
 
 
 def _built_in(name: str) -> dict[str, Any]:

@@ -87,8 +87,8 @@ def _samples(options: argparse.Namespace) -> dict[str, Any]:
     samples = {name: value for name, value in given.items() if value is not None}
     if samples and options.samples is None:
         raise UserError("--temperature and --top-p are of the samples that --samples K asks for; add --samples.")
-    if samples and options.cascade:
-        raise UserError("--samples is about one model; leave --cascade out.")
+    if options.cascade and (samples or options.level_column):
+        raise UserError("--samples and --level-column are about one model; leave --cascade out.")
     return samples
 
 

@@ -22,7 +22,7 @@ class Record(Protocol):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
     """`one` against `other` on the same problems: the difference of their accuracies, its 95 % interval, and the
-    two-sided p of McNemar's exact test."""
+    two-sided p of a paired `test`."""
 
     one: str
     other: str
@@ -31,6 +31,7 @@ class Claim:
     difference: float
     interval: tuple[float, float]
     p_value: float
+    test: str = "McNemar"
 
     @property
     def holds(self) -> bool:

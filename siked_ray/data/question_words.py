@@ -9,17 +9,11 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-_SMALL_NAMES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-)
-_TENS_NAMES = "twenty thirty forty fifty sixty seventy eighty ninety"
-_SMALL = {name: value for value, name in enumerate(_SMALL_NAMES.split())}
-_TENS = {name: 10 * value for value, name in enumerate(_TENS_NAMES.split(), start=2)}
-_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
-_NAMES = frozenset({*_SMALL, *_TENS})
+from siked_ray.core.number_names import SCALES, SMALL, TENS
+
+_NAMES = frozenset({*SMALL, *TENS})
 #: After which a number goes on, with or without `and`.
-_LARGE = frozenset({*_SCALES, "hundred"})
+_LARGE = frozenset({*SCALES, "hundred"})
 #: Numbers; words (signs of scripts that write without spaces, one by one); signs before what can be calculated with.
 _WORD = re.compile(
     r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
@@ -57,7 +51,7 @@ def _with_digits(words: Sequence[str]) -> Iterator[str]:
     """The words, with digits in place of numbers that are written out."""
     start = 0
     while start < len(words):
-        if words[start] in _SMALL or words[start] in _TENS:
+        if words[start] in SMALL or words[start] in TENS:
             value, start = _number_at(words, start)
             yield str(value)
         else:
@@ -67,13 +61,13 @@ def _with_digits(words: Sequence[str]) -> Iterator[str]:
 
 def _number_at(words: Sequence[str], start: int) -> tuple[int, int]:
     """The longest number that begins at a word, and where it ends."""
-    total, group, scale = 0, 0, 10**12
+    total, group, scale = 0, 0, 10**15
     position = start
     while position < len(words):
         word = words[position]
-        part = _SMALL.get(word, _TENS.get(word))
-        if word in _SCALES and group and _SCALES[word] < scale:
-            scale = _SCALES[word]
+        part = SMALL.get(word, TENS.get(word))
+        if word in SCALES and group and SCALES[word] < scale:
+            scale = SCALES[word]
             total, group = total + group * scale, 0
         elif word == "hundred" and 0 < group < 100:
             group *= 100
@@ -92,4 +86,4 @@ def _continues(group: int, part: int, before: str) -> bool:
 
 
 def _is_small(words: Sequence[str]) -> bool:
-    return bool(words) and (words[0] in _SMALL or words[0] in _TENS)
+    return bool(words) and (words[0] in SMALL or words[0] in TENS)

@@ -12,8 +12,9 @@ from siked_ray.errors import ConfigError
 #: `run(lab, config)`, `Settings` where it has some of its own, `NEEDS_TEACHER = True` where it cannot do without,
 #: `HAS_CONTROL = True` where it heeds `control`, `VIEWS = True` where it asks for each strategy by a prompt of its own,
 #: and `summarise(records)` where the summary is to say more than what its stages made: {"claims": […]} and what it
-#: likes. `check(config)` raises ConfigError where its options do not go with other settings; `context_chars(config)`
-#: says how long a text may be that follows the student's prompts, beside a completion.
+#: likes. `check(config)` raises ConfigError where its options do not go with other settings; `objectives(config)` and
+#: `margins(config)` are what `objectives_of` and `margins_of` give; `context_chars(config)` says how long a text may be
+#: that follows the student's prompts, beside a completion.
 RECIPES = tuple(sorted(one.name for one in iter_modules(__path__) if one.name != "verbs" and one.name[0] != "_"))
 
 

@@ -118,6 +118,7 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
             one=f"asking by {one['margin']} margin",
             other="asking at random at equal cost",
             problem_set=name,
+            test="paired z",
             **one["against_random"],
         )
         for name, one in tests.items()

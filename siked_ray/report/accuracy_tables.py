@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from siked_ray.report import sample_columns
 from siked_ray.report.numbers import count, percent, percent_range, points, probability
 from siked_ray.report.summary_tables import SummaryTable
 from siked_ray.report.view import NO_STRATEGY, View, interval, lookup, number, title_of
@@ -31,20 +32,19 @@ def accuracies(view: View) -> SummaryTable:
 def samples(view: View) -> SummaryTable:
     """Iteration × data set: what K samples at T > 0 say beside the greedy completion; k is one that all have."""
     found = [(*one, one[2]["samples"]) for one in _evaluations(view) if one[2].get("samples")]
-    ks = list(dict.fromkeys(k for *_, figures in found for k in figures["pass_at"]))
+    ks = sample_columns.reported_ks(figures for *_, figures in found)
     rows = [
         [
             iteration,
             title_of(dataset),
-            f"{figures['num_samples']} at T {figures['temperature']:g}",
+            sample_columns.drawn(figures),
             percent(metrics["free"]),
             f"{percent(figures['average'])} ({percent_range(figures['intervals']['average'])})",
-            *(percent(number(figures, key, k)) for key in ("pass_at", "majority_at") for k in ks),
+            *sample_columns.cells(figures, ks),
         ]
         for iteration, dataset, metrics, figures in found
     ]
-    headings = ["iteration", "set", "samples", "greedy", "mean (avg@K)", *(f"pass@{k}" for k in ks)]
-    headings += [f"majority@{k}" for k in ks]
+    headings = ["iteration", "set", "samples", "greedy", "mean (avg@K)", *sample_columns.headings(ks)]
     return SummaryTable(title="Samples", headings=headings, rows=rows, best=view.best, num_text_columns=3)
 
 

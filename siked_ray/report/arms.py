@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from siked_ray.report import sample_columns
 from siked_ray.report.numbers import count, decimals, duration, percent, percent_range, points_between, rate
 from siked_ray.report.summary_tables import SummaryTable
 from siked_ray.report.view import View, interval, number, title_of
@@ -39,18 +40,18 @@ def sampled_arms(view: View) -> SummaryTable:
         for dataset, metrics in _evaluation(one).items()
         if metrics.get("samples")
     ]
-    ks = list(dict.fromkeys(k for *_, figures in found for k in figures["pass_at"]))
+    ks = sample_columns.reported_ks(figures for *_, figures in found)
     rows = [
         [
             name,
             title_of(dataset),
-            f"{figures['num_samples']} at T {figures['temperature']:g}",
+            sample_columns.drawn(figures),
             f"{percent(figures['average'])} ({percent_range(figures['intervals']['average'])})",
-            *(percent(number(figures, key, k)) for key in ("pass_at", "majority_at") for k in ks),
+            *sample_columns.cells(figures, ks),
         ]
         for name, dataset, figures in found
     ]
-    headings = ["student", "set", "samples", "mean (avg@K)", *(f"pass@{k}" for k in ks), *(f"majority@{k}" for k in ks)]
+    headings = ["student", "set", "samples", "mean (avg@K)", *sample_columns.headings(ks)]
     return SummaryTable(title="Samples", headings=headings, rows=rows, num_text_columns=3)
 
 

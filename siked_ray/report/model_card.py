@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from siked_ray.data.gguf.gguf_location import repository_of
+from siked_ray.report import sample_columns
 from siked_ray.report.contamination_words import card_lines
 from siked_ray.report.numbers import count, percent, percent_range, share
 from siked_ray.report.summary_tables import Cells
@@ -117,19 +118,15 @@ def _samples(samples: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     if not samples:
         return
     first = next(iter(samples.values()))
-    ks = list(first["pass_at"])
+    ks = sample_columns.reported_ks(samples.values())
     yield (
         f"{first['num_samples']} free samples of each problem (T {first['temperature']:g}, top_p {first['top_p']:g}): "
         "their mean accuracy, pass@k, and the majority of k.\n"
     )
     yield from _table(
-        ["set", "mean", *(f"pass@{k}" for k in ks), *(f"majority@{k}" for k in ks)],
+        ["set", "mean", *sample_columns.headings(ks)],
         [
-            [
-                title_of(name),
-                percent(figures["average"]),
-                *(percent(lookup(figures, key, k)) for key in ("pass_at", "majority_at") for k in ks),
-            ]
+            [title_of(name), percent(figures["average"]), *sample_columns.cells(figures, ks)]
             for name, figures in samples.items()
         ],
     )

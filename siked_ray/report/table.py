@@ -78,7 +78,7 @@ def print_results(summary: dict[str, Any], *, best_student: Callable[[int], str]
         print_table(console, totals(view))
     if view.arms:
         print_table(console, arms(view))
-    for claim in (*([view.control] if view.control else []), *view.claims):
+    for claim in view.claims:
         console.print(claim["sentence"], highlight=False, markup=False)
     best = summary["best_iteration"]
     if best is not None:

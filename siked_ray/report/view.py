@@ -47,8 +47,11 @@ class View:
         self.arms: Sequence[Mapping[str, Any]] = summary.get("arms") or []
         self.cascade: Mapping[str, Mapping[str, Any]] = summary.get("cascade") or {}
         self.views: Mapping[str, Mapping[str, Mapping[str, int]]] = summary.get("views") or {}
-        self.claims: Sequence[Mapping[str, Any]] = summary.get("claims") or []
         self.control: Mapping[str, Any] | None = summary.get("control")
+        self.claims: Sequence[Mapping[str, Any]] = [
+            *([self.control] if self.control else []),
+            *(summary.get("claims") or []),
+        ]
         self.stages: Sequence[Mapping[str, Any]] = summary.get("stages") or []
 
     @property

@@ -25,7 +25,8 @@ class EngineSettings(Settings):
     max_model_len: PositiveInt | None = Field(default=None, description="Context in tokens (default: the model's).")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto",
-        description="Weights' type. auto: vLLM's choice, and float32 on processors without AVX512_BF16 or AMX.",
+        description="Weights' type. auto: vLLM's choice; on CPUs without AVX512_BF16 or AMX float32, on others never "
+        "float16.",
     )
     kv_cache_gib: Annotated[float, Field(gt=0)] = Field(default=1.0, description="Cache per engine on CPUs, in GiB.")
     gpu_memory_utilization: Fraction = Field(

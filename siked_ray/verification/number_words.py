@@ -3,20 +3,13 @@
 import re
 from fractions import Fraction
 
+from siked_ray.core.number_names import SCALES, SMALL, TENS
 from siked_ray.verification.modifiers import NOT_A_UNIT
 
-_SMALL_WORDS = """
-zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
-nineteen
-"""
-_TENS_WORDS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _ORDINAL_WORDS = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
-_SMALL = {word: value for value, word in enumerate(_SMALL_WORDS.split())}
-_TENS = {word: 10 * value for value, word in enumerate(_TENS_WORDS.split(), start=2)}
 _ORDINALS = {word: value for value, word in enumerate(_ORDINAL_WORDS.split(), start=1)}
-_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
-_DIGITS = {word: value for word, value in _SMALL.items() if value < 10}
-_NUMBERS = {*_SMALL, *_TENS, *_SCALES, "hundred"}
+_DIGITS = {word: value for word, value in SMALL.items() if value < 10}
+_NUMBERS = {*SMALL, *TENS, *SCALES, "hundred"}
 _ONE_PART = {"half": 2, "quarter": 4, "third": 3, **{word: value for word, value in _ORDINALS.items() if value > 2}}
 _ONE_PART |= {"twentieth": 20, "hundredth": 100, "thousandth": 1000}
 _PARTS = {"halves": 2, **{f"{word}s": value for word, value in _ONE_PART.items() if word != "half"}}
@@ -36,7 +29,7 @@ def read_number_words(text: str) -> Fraction | None:
     negative = words[0] in ("minus", "negative")
     words = words[1:] if negative else words
     if words and words[0] in ("a", "an", "the") and len(words) > 1 and words[1] in (*_NUMBERS, *_ONE_PART):
-        words = ["one", *words[1:]] if words[0] != "the" and words[1] not in _SMALL else words[1:]
+        words = ["one", *words[1:]] if words[0] != "the" and words[1] not in SMALL else words[1:]
     read = _read(words)
     if read is None or not _is_end(words[read[1] :], is_part=read[0].denominator > 1):
         return None
@@ -84,8 +77,8 @@ def _part(top: int, name: str) -> Fraction | None:
 
 def _scaled(value: Fraction, words: list[str], end: int) -> tuple[Fraction, int]:
     """`half a million`, `two and a half thousand`."""
-    skip = 1 if words[end : end + 1] == ["a"] and words[end + 1 : end + 2] and words[end + 1] in _SCALES else 0
-    scale = _SCALES.get(words[end + skip]) if end + skip < len(words) else None
+    skip = 1 if words[end : end + 1] == ["a"] and words[end + 1 : end + 2] and words[end + 1] in SCALES else 0
+    scale = SCALES.get(words[end + skip]) if end + skip < len(words) else None
     return (value, end) if scale is None else (value * scale, end + skip + 1)
 
 
@@ -121,12 +114,12 @@ def _value(words: list[str]) -> int | None:
     """Sum of `… thousand`, `… hundred` and the rest; None for sequences that are no number (`five six`)."""
     total, group, last_part = 0, 0, 1000
     for word in words:
-        if word in _SCALES:
-            total, group, last_part = total + max(group, 1) * _SCALES[word], 0, 1000
+        if word in SCALES:
+            total, group, last_part = total + max(group, 1) * SCALES[word], 0, 1000
         elif word == "hundred":
             group, last_part = max(group, 1) * 100, 100
         else:
-            part = _SMALL.get(word, _TENS.get(word, 0))
+            part = SMALL.get(word, TENS.get(word, 0))
             if (part >= 10 and last_part < 100) or (part < 10 and last_part < 20):
                 return None
             group, last_part = group + part, part if part >= 20 else 1

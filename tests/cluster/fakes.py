@@ -3,6 +3,7 @@ of the request alone. Everything around them is the real thing: driver, ledger, 
 
 import hashlib
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from siked_ray.generation.durable import finished_rows, pending
 from siked_ray.generation.requests import lay_out, missing_requests
 from siked_ray.generation.task import RowSink
 from siked_ray.recipes.verbs import Model, Table
+from tests.plain_rollout import PLAIN
 
 _ROWS_PER_PART = 8
 #: Parts that a stage makes even while it is held.
@@ -133,21 +135,17 @@ def _rollout(task: Any, row: Any) -> Rollout:
     strategy = "pot" if requested in (FREE, TAG_ALONE) else requested
     digest = hashlib.sha256(f"{row['problem_id']}{strategy}".encode()).digest()
     solved = digest[0] / 256 < _SKILL[task.weights.rpartition("/")[2]]
-    return Rollout(
+    return replace(
+        PLAIN,
         request_id=request_id(row["problem_id"], row["ask_id"], 0, task.label),
         problem_id=row["problem_id"],
         requested=requested,
         ask_id=row["ask_id"],
         strategy=strategy,
-        sample_index=0,
         seed=1,
-        prompt="",
         completion=f"{task.model} says {row['answer']}",
         num_tokens=3,
-        truncated=False,
         verdict=Verdict.CORRECT if solved else Verdict.WRONG,
-        predicted=None,
-        reason="",
         model=task.model,
         engine="fake",
     )

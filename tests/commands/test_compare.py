@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from siked_ray.data import run_directory as names
 from siked_ray.data.ledger import Ledger, StageRecord
 from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
+from tests.plain_rollout import PLAIN
 
 OLD = Path(__file__).parent.parent / "old_runs" / "smoke_0_1"
 
@@ -53,21 +55,16 @@ def commit(storage: Storage, stage: StageId, position: int, outputs: list[str], 
 
 
 def rollout(problem: str, requested: str, bit: str) -> Rollout:
-    return Rollout(
+    return replace(
+        PLAIN,
         request_id=f"{problem} {requested}",
         problem_id=problem,
         requested=requested,
         ask_id=requested,
-        strategy="cot",
-        sample_index=0,
         seed=1,
-        prompt="",
         completion=f"my {'right' if bit == '1' else 'other'} text on {problem}",
         num_tokens=3,
-        truncated=False,
         verdict=Verdict.CORRECT if bit == "1" else Verdict.WRONG,
-        predicted=None,
-        reason="",
         model="m",
         engine="e",
     )

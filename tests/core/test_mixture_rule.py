@@ -20,6 +20,7 @@ from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.data.tables import SqlTables, sql_engine
 from siked_ray.errors import ConfigError, UserError
+from tests.plain_rollout import PLAIN
 
 TEMPLATES = PromptTemplates(teacher="", demonstration="", student="Solve {question}\n")
 STRATEGIES = ["cot", "l2m", "pot"]
@@ -28,23 +29,16 @@ STRATEGIES = ["cot", "l2m", "pot"]
 def rollout(
     problem: str, index: int = 0, verdict: Verdict = Verdict.CORRECT, strategy: str = "cot", by: str = "t"
 ) -> Rollout:
-    return Rollout(
+    return replace(
+        PLAIN,
         request_id=f"{by}-{problem}-{strategy}-{index}",
         problem_id=problem,
         requested=strategy,
         ask_id=strategy,
         strategy=strategy,
         sample_index=index,
-        seed=0,
-        prompt="",
         completion=f"{by} {problem} {strategy} {index}",
-        num_tokens=1,
-        truncated=False,
         verdict=verdict,
-        predicted=None,
-        reason="",
-        model="",
-        engine="",
     )
 
 

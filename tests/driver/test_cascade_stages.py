@@ -14,7 +14,7 @@ from siked_ray.errors import ConfigError
 from siked_ray.generation.durable import finished_rows, pending
 from siked_ray.generation.requests import lay_out, missing_requests
 from siked_ray.recipes import two_tier
-from tests.driver.test_lab import Board, FakeGenerating, Run, share
+from tests.driver.test_lab import FakeGenerating, Run, share
 
 SETTINGS = (
     "recipe=two_tier",
@@ -61,24 +61,7 @@ def run(make_config: Any, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def lab(run: Run) -> RayLab:
-    return RayLab(
-        run.config,
-        run.storage,
-        run.generating,  # type: ignore[arg-type]
-        Board(),  # type: ignore[arg-type]
-        models={"student": "base", "big": "/models/big"},
-        test_sets=run.test_sets,
-        max_model_len={},
-        log_dir="",
-        placement=NoPlacement(),
-        on_commit=lambda record: run.committed.append(record.stage),
-    )
-
-
-class NoPlacement:
-    def before_sampling(self, key: str) -> None: ...
-
-    def before_training(self) -> None: ...
+    return run.lab(big="/models/big")
 
 
 STAGES = ["answers_small", "answers_large", "table_cascade_validation", "table_cascade_more", "decision_two_tier"]

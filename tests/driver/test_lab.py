@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ from siked_ray.recipes import siked
 from siked_ray.recipes.verbs import Asked, Model, Rollouts, Table
 from siked_ray.report.summary import build_summary
 from siked_ray.report.what_if import recompute_mixture
+from tests.plain_rollout import PLAIN
 
 SETTINGS = (
     "strategies=[cot, pot]",
@@ -67,20 +69,17 @@ class FakeGenerating:
         requested = row["requested"]
         strategy = "pot" if requested in (FREE, TAG_ALONE) else requested
         solved = self.solves(task.weights.rpartition("/")[2], row["problem_id"], strategy)
-        return Rollout(
+        return replace(
+            PLAIN,
             request_id=request_id(row["problem_id"], row["ask_id"], 0, task.label),
             problem_id=row["problem_id"],
             requested=requested,
             ask_id=row["ask_id"],
             strategy=strategy,
-            sample_index=0,
             seed=1,
-            prompt="",
             completion=f"{task.model} says {row['answer']}",
             num_tokens=3,
-            truncated=False,
             verdict=Verdict.CORRECT if solved else Verdict.WRONG,
-            predicted=None,
             reason="not what was asked",
             model=task.model,
             engine="fake",
@@ -138,13 +137,13 @@ class Run:
             storage.write_text(f"{one['model']}/config.json", one["model"])
         return figures | {"losses": [4.0, 0.5], "warnings": [], "skipped": 0, "candidates": candidates}
 
-    def lab(self, generating=None) -> RayLab:
+    def lab(self, generating=None, **models: str) -> RayLab:
         return RayLab(
             self.config,
             self.storage,
             generating or self.generating,
             Board(),
-            models={"teacher": "world:teacher", "student": "base"},
+            models={"teacher": "world:teacher", "student": "base"} | models,
             test_sets=self.test_sets,
             max_model_len={},
             log_dir="",

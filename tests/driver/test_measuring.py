@@ -1,6 +1,7 @@
 """What an evaluation adds where samples are drawn at T > 0, and where problems have levels."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from siked_ray.report.accuracy_tables import levels, samples
 from siked_ray.report.html.page import render
 from siked_ray.report.view import View
 from tests.driver.test_lab import SETTINGS, STAGES, FakeGenerating, Run
+from tests.plain_rollout import PLAIN
 
 OLD = Path(__file__).parent.parent / "old_runs" / "smoke_0_1"
 
@@ -134,21 +136,14 @@ def test_problems_of_0_1_have_no_levels():
 
 
 def _rollout(problem: str, requested: str, *, correct: bool) -> Rollout:
-    return Rollout(
+    return replace(
+        PLAIN,
         request_id=f"{problem} {requested}",
         problem_id=problem,
         requested=requested,
         ask_id=requested,
-        strategy="cot",
-        sample_index=0,
         seed=1,
-        prompt="",
-        completion="",
-        num_tokens=1,
-        truncated=False,
         verdict=Verdict.CORRECT if correct else Verdict.WRONG,
-        predicted=None,
-        reason="",
         model="m",
         engine="e",
     )

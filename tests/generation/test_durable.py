@@ -2,21 +2,23 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
-from siked_ray.core.rollout import Rollout
 from siked_ray.core.verdict import Verdict
 from siked_ray.data.storage import Storage
 from siked_ray.generation import durable
 from siked_ray.generation.durable import RowWriter, compact, discard_pending, finished_rows, quarantined_rows
 from siked_ray.generation.finished import Quarantined, SampledRow
 from tests.generation.conftest import make_sink
+from tests.plain_rollout import PLAIN
 
 
 def sampled(problem: str, strategy: str = "cot", num_samples: int = 2, model: str = "m") -> SampledRow:
     rollouts = tuple(
-        Rollout(
+        replace(
+            PLAIN,
             request_id=f"{problem}-{strategy}-{index}",
             problem_id=problem,
             requested=strategy,
@@ -24,13 +26,7 @@ def sampled(problem: str, strategy: str = "cot", num_samples: int = 2, model: st
             strategy=strategy,
             sample_index=index,
             seed=index,
-            prompt="",
-            completion="",
-            num_tokens=1,
-            truncated=False,
             verdict=Verdict.WRONG,
-            predicted=None,
-            reason="",
             model=model,
             engine="fake",
         )

@@ -4,7 +4,7 @@ student chooses strategies as often as its training rows have them."""
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +22,7 @@ from siked_ray.data.storage import Storage
 from siked_ray.data.tables import SqlTables, sql_engine
 from siked_ray.driver.measuring import measured
 from siked_ray.recipes.verbs import Asked, Model, Rollouts, Table
+from tests.plain_rollout import PLAIN
 
 #: What a student has learnt: shares of strategies, by what it tells problems apart by.
 Choice = Mapping[str, Mapping[str, float]]
@@ -150,24 +151,16 @@ class StubLab:
         strategy = self._chosen(model, problem, identity) if requested == FREE else requested
         share = 1.0 if model.engines == TEACHER else self.solves(problem, strategy) if strategy else 0.0
         verdict = Verdict.CORRECT if unit_interval("solves", identity) < share else Verdict.WRONG
-        return Rollout(
+        return replace(
+            PLAIN,
             request_id=identity,
             problem_id=problem,
             requested=requested,
             ask_id=ask_id(requested, context),
             strategy=strategy or "none",
             sample_index=index,
-            seed=0,
-            prompt="",
             completion=f"{stage.name} {problem} {verdict.value}",
-            num_tokens=1,
-            truncated=False,
             verdict=verdict,
-            predicted=None,
-            reason="",
-            model="",
-            engine="",
-            steps=None,
             sound=verdict is Verdict.CORRECT,
         )
 

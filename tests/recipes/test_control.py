@@ -1,7 +1,6 @@
 """The loop's twin: who trains it, for how long, and what it is held against."""
 
 import re
-from typing import Any
 
 import pytest
 
@@ -108,7 +107,7 @@ def test_a_discordance_that_is_no_share_and_no_run_is_refused(settings_file, cap
     assert "--discordance" in capsys.readouterr().err
 
 
-def test_any_makes_no_difference_without_it(make_config: Any):
+def test_there_is_none_unless_it_is_asked_for(make_config: Make):
     lab = FakeLab(RISING)
     siked.run(lab, make_config(*TWO))
     assert not any("twin" in name for name in lab.work)

@@ -49,7 +49,7 @@ def test_tables_say_what_asking_is_worth(summary: dict[str, Any]):
 def test_the_page_draws_a_curve_for_each_set(summary: dict[str, Any]):
     page = render(summary, "")
     assert page.count("Accuracy by budget · ") >= 2 and "budget per problem" in page
-    assert "A large model asked where the small one is unsure" in page and "p (paired z)" in page
+    assert "A large model asked where the small one is unsure" in page and "(paired z)" in page
 
 
 def test_the_end_of_a_run_shows_it(summary: dict[str, Any], capsys: pytest.CaptureFixture[str]):

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,26 +13,18 @@ from siked_ray.data.schemas import table
 from siked_ray.data.storage import Storage
 from siked_ray.errors import ConfigError, DataError
 from siked_ray.report.what_if import recompute_mixture, sampled_iterations
+from tests.plain_rollout import PLAIN
 
 
 def rollout(by: str, problem: str, index: int, verdict: Verdict) -> Rollout:
-    return Rollout(
+    return replace(
+        PLAIN,
         request_id=f"{by}-{problem}-{index}",
         problem_id=problem,
-        requested="cot",
-        ask_id="cot",
-        strategy="cot",
         sample_index=index,
-        seed=0,
-        prompt="",
         completion="So it is.",
         num_tokens=3,
-        truncated=False,
         verdict=verdict,
-        predicted=None,
-        reason="",
-        model="",
-        engine="",
     )
 
 

@@ -70,6 +70,20 @@ def test_engines_take_float32_where_bfloat16_is_slow(monkeypatch: pytest.MonkeyP
     assert on_gpu["dtype"] == "auto"
 
 
+@pytest.mark.parametrize(("units", "dtype"), [([], "float32"), (["amx_bf16"], "bfloat16")])
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+def test_engines_on_cpus_do_not_keep_float16(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str, units: list[str], dtype: str
+):
+    monkeypatch.setattr(vllm_options, "bfloat16_units", lambda: units)
+    (tmp_path / "config.json").write_text(json.dumps({key: "float16"}))
+
+    def taken(**changes: Any) -> str:
+        return vllm_options.engine_arguments(str(tmp_path), replace(OPTIONS, **changes))["dtype"]
+
+    assert (taken(), taken(dtype="float16"), taken(use_gpu=True)) == (dtype, "float16", "auto")
+
+
 def test_small_students_stay_in_float32(tiny_model: str, monkeypatch: pytest.MonkeyPatch):
     number = num_parameters(tiny_model)
     assert number == AutoModelForCausalLM.from_pretrained(tiny_model).num_parameters()

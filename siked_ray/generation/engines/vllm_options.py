@@ -1,6 +1,8 @@
 """How vLLM is started: what it reads from the environment, and its arguments."""
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from siked_ray.data.processor import bfloat16_units
@@ -53,7 +55,7 @@ def engine_arguments(model: str, options: EngineOptions) -> dict[str, Any]:
     """Arguments of vLLM's EngineArgs."""
     arguments: dict[str, Any] = {
         "model": model,
-        "dtype": _dtype(options),
+        "dtype": _dtype(model, options),
         "max_model_len": options.max_model_len,
         "max_num_seqs": options.max_num_seqs,
         "trust_remote_code": options.trust_remote_code,
@@ -81,11 +83,21 @@ def engine_arguments(model: str, options: EngineOptions) -> dict[str, Any]:
     }
 
 
-def _dtype(options: EngineOptions) -> str:
-    """On processors without instructions for bfloat16, which vLLM takes on CPUs, products of it take minutes."""
-    if options.dtype == "auto" and not options.use_gpu and not bfloat16_units():
+def _dtype(model: str, options: EngineOptions) -> str:
+    """On processors without instructions for bfloat16, which vLLM takes on CPUs, products of it take minutes. Of
+    float16, which it keeps where weights have it, oneDNN has none there: a tenth of the speed (docs/log.md)."""
+    if options.dtype != "auto" or options.use_gpu:
+        return options.dtype
+    if not bfloat16_units():
         return "float32"
-    return options.dtype
+    return "bfloat16" if _has_float16(model) else "auto"
+
+
+def _has_float16(model: str) -> bool:
+    """Whether a model directory says so of its weights; a Hub name says nothing here."""
+    config = Path(model) / "config.json"
+    said = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    return "float16" in (said.get("dtype"), said.get("torch_dtype"))
 
 
 def _num_gpus(options: EngineOptions) -> int:
